@@ -1,12 +1,11 @@
-//! Times of day as people and other programs read them.
+//! Formats a point in time for people and other programs.
 //!
 //! Source: RFC 3339; the days of the Gregorian calendar.
 
-/// Seconds since 1970 as `2026-11-23T02:00:00Z`, with nanoseconds if there are
-/// any to tell.
+/// Formats seconds since 1970 as `2026-11-23T02:00:00Z`, with nanoseconds if they are given.
 pub fn rfc3339(seconds: u64, nanoseconds: Option<u32>) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Eras of 400 years, counted from a March 1st, so that leap days come last.
+    // Eras of 400 years that begin on March 1st, so that the leap day ends a year.
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
@@ -26,7 +25,7 @@ mod tests {
 
     #[test]
     fn times_are_those_of_date() {
-        // `date -u -d @N +%FT%TZ`
+        // Expected values from `date -u -d @N +%FT%TZ`.
         for (seconds, want) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_399, "2000-02-28T23:59:59Z"),

@@ -1,7 +1,7 @@
-//! Numbers as C's `strtoul(..., 0)` and `scanf` read them.
+//! Parses numbers as C's `strtoul(..., 0)` and `scanf` do.
 //!
-//! `0x50`, `0b1010000`, `0120`, `+80` and ` 80` are all eighty.  The C library
-//! that the reference is built with knows `0b`.
+//! `0x50`, `0b1010000`, `0120`, `+80` and ` 80` are all eighty.  The C library of the
+//! reference supports `0b`.
 //!
 //! Source: the C standard, 7.24.1.7 (`strtol`) and 7.23.6.2 (`fscanf`).
 
@@ -14,21 +14,21 @@
 /// A number at the start of some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Scanned {
-    /// Without its sign; past `u64::MAX` it stays there.
+    /// The number without its sign, clamped to `u64::MAX`.
     pub magnitude: u64,
     /// Whether it was too large for `u64`.
     pub overflow: bool,
-    /// Whether a minus sign stood before it.
+    /// Whether a minus sign preceded it.
     pub negative: bool,
-    /// Whether a base prefix (`0x`) without digits followed: `scanf` fails on
-    /// that, `strtol` reads the zero.
+    /// Whether the text is a base prefix (`0x`) without digits: `scanf` fails on it, `strtol`
+    /// reads the zero.
     pub bare_prefix: bool,
-    /// Bytes read, leading white space included.
+    /// The number of bytes read, including leading white space.
     pub len: usize,
 }
 
 impl Scanned {
-    /// The number as a C `long`, stopping at its limits.
+    /// The number as a C `long`, clamped to its range.
     pub(super) fn saturated(self) -> i64 {
         match (self.negative, i64::try_from(self.magnitude)) {
             (false, Ok(v)) => v,
@@ -39,7 +39,7 @@ impl Scanned {
     }
 }
 
-/// Scans a number; `base` 0 finds the base from the prefix.
+/// Scans a number; with `base` 0, its prefix determines the base.
 pub(super) fn scan(bytes: &[u8], base: u32) -> Option<Scanned> {
     let blanks = bytes.iter().take_while(|b| matches!(b, b' ' | b'\t'..=b'\r')).count();
     let rest = bytes.get(blanks..)?;
@@ -75,7 +75,7 @@ pub(super) fn scan(bytes: &[u8], base: u32) -> Option<Scanned> {
     (count > 0).then_some(Scanned { magnitude, overflow, negative, bare_prefix, len })
 }
 
-/// A whole word as a signed 64-bit number.
+/// Parses a whole word as a signed 64-bit number.
 pub(super) fn long(word: &[u8]) -> Option<i64> {
     let n = whole(word)?;
     match i64::try_from(n.magnitude) {
@@ -84,22 +84,22 @@ pub(super) fn long(word: &[u8]) -> Option<i64> {
     }
 }
 
-/// A whole word as an unsigned number of at most `max`.  As in C, a minus sign
-/// negates modulo 2^64.
+/// Parses a whole word as an unsigned number of at most `max`.  As in C, a minus sign negates
+/// modulo 2^64.
 pub(super) fn unsigned(word: &[u8], max: u64) -> Option<u64> {
     let n = whole(word)?;
     let value = if n.negative { n.magnitude.wrapping_neg() } else { n.magnitude };
     (!n.overflow && value <= max).then_some(value)
 }
 
-/// The start of some bytes as `scanf("%i")` reads it into 32 bits, and how
-/// much of them was read.
+/// Reads a 32-bit number from the start of the bytes like `scanf("%i")`; returns it and the
+/// number of bytes read.
 pub(super) fn scanf_i(bytes: &[u8]) -> Option<(u32, usize)> {
     let n = scan(bytes, 0).filter(|n| !n.bare_prefix)?;
     Some((n.saturated() as u32, n.len))
 }
 
-/// The start of some bytes as `scanf("%u")` reads it into 32 bits.
+/// Reads a 32-bit number from the start of the bytes like `scanf("%u")`.
 pub(super) fn scanf_u(bytes: &[u8]) -> Option<u32> {
     let n = scan(bytes, 10)?;
     let value = if n.negative && !n.overflow { n.magnitude.wrapping_neg() } else { n.magnitude };

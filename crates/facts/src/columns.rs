@@ -1,12 +1,11 @@
-//! How many columns of a terminal a text takes.
+//! The number of terminal columns that a text occupies.
 //!
-//! Letters of East Asian scripts and pictures take two, marks that combine with the
-//! letter before them none.
+//! East Asian characters and pictographs occupy two columns, combining marks none.
 //!
-//! Source: Unicode 16, `EastAsianWidth.txt` (W and F) and the combining blocks, in
-//! ranges that also hold some code points without a letter.
+//! Source: Unicode 16, `EastAsianWidth.txt` (W and F) and the blocks of combining marks.  The
+//! ranges also include some unassigned code points.
 
-/// Letters that take two columns: the first and the last of each range.
+/// Characters that occupy two columns: the first and last code point of each range.
 const WIDE: &[(u32, u32)] = &[
     (0x1100, 0x115f),
     (0x231a, 0x231b),
@@ -67,7 +66,7 @@ const WIDE: &[(u32, u32)] = &[
     (0x2_0000, 0x3_fffd),
 ];
 
-/// Marks that take none.
+/// Combining marks, which occupy no column.
 const MARKS: &[(u32, u32)] = &[
     (0x0300, 0x036f),
     (0x0483, 0x0489),
@@ -93,7 +92,7 @@ fn is_in(ranges: &[(u32, u32)], letter: char) -> bool {
     ranges.get(at).is_some_and(|(first, _)| *first <= u32::from(letter))
 }
 
-/// Columns that a text without control characters takes.
+/// The number of columns of a text without control characters.
 pub(crate) fn width(text: &str) -> usize {
     text.chars()
         .map(|letter| match letter {

@@ -1,62 +1,62 @@
-//! How a connection ended, as far as the last row of its socket shows it.
+//! How a connection ended, as far as the last row of its socket shows.
 //!
-//! The kernel tells of an end with the state CLOSE and without the error.  What it
-//! does tell are counters and what was not acknowledged ([`Ending::of`]); together
-//! with the state in which the socket was seen last they say whether both sides took
-//! leave in order, and who did so first.
+//! The kernel reports a destroyed socket with the state CLOSE and without its error.  It does
+//! report counters and the amount of unacknowledged data ([`Ending::of`]).  Together with the
+//! state in which the socket was last seen, they show whether both sides closed in order, and
+//! which side closed first.
 //!
-//! *Sequence numbers* are what this rests on: SYN and FIN take one each and are no
-//! data.  So `acknowledged + unacknowledged - data` is how many of the two we sent:
-//! the SYN of a socket that made its connection (that of one that accepted it is sent
-//! before there is a socket), and the FIN.
+//! The analysis relies on *sequence numbers*: SYN and FIN take one each and are not data.  So
+//! `acknowledged + unacknowledged - data` is the number of SYNs and FINs that this socket
+//! sent: the SYN if it connected (an accepted connection's SYN-ACK is sent before its socket
+//! exists), and the FIN.
 //!
-//! *Who closed first* shows in the state that was seen last, in that no FIN arrived at
-//! all, and in what is left of the connection in TIME-WAIT: that is the side which
-//! closed first (or both).  Nothing of it shows on the other side of a connection to
-//! another machine: that ends as [`Ending::InOrder`].
+//! *Who closed first* follows from the state last seen, from the fact that no FIN arrived at
+//! all, or from a remaining TIME-WAIT socket, which belongs to the side that closed first (or
+//! to both).  If the peer is another machine and closed first, nothing here shows it, and the
+//! result is [`Ending::InOrder`].
 //!
-//! Invariant: what the numbers leave open is [`Ending::InOrder`] or
+//! Invariant: when the numbers are ambiguous, the result is [`Ending::InOrder`] or
 //! [`Ending::Unknown`], never a guess.
 //!
-//! What `sock_diag` destroyed may look like one that a peer reset, or that timed out: the
-//! error (ECONNABORTED) is in no message.
+//! A socket that `sock_diag` destroyed may look like one that was reset by the peer or timed
+//! out: no message contains its error (ECONNABORTED).
 //!
-//! Source: RFC 9293, section 3.6; seen on Linux 6.18: a socket that was aborted by
-//! `SO_LINGER` with no time, by `sock_diag` or by a refused `connect` has lost its
-//! remote port and its counters, but neither the remote address nor what was measured
-//! on the way (`tcpi_min_rtt`, `tcpi_snd_wnd`); one that a peer reset has lost nothing,
-//! nor has one whose refused `connect` did not wait.
+//! Source: RFC 9293, section 3.6; observed on Linux 6.18: a socket that was aborted by
+//! `SO_LINGER` with zero time, by `sock_diag` or by a refused `connect` has lost its remote
+//! port and its counters, but keeps the remote address and the measurements (`tcpi_min_rtt`,
+//! `tcpi_snd_wnd`).  A socket that the peer reset has lost nothing, nor has one whose
+//! non-blocking `connect` was refused.
 
 use sockdiag_wire::tcp_info::TcpInfo;
 
 use crate::model::words::Word;
 use crate::model::{Addr, Endpoint, MessageKind, Socket, State};
 
-/// The timer of a socket of which only TIME-WAIT is left (`inet_twsk_diag_fill`).
+/// The timer kind of a socket that only remains as TIME-WAIT (`inet_twsk_diag_fill`).
 pub const TIMER_TIME_WAIT: u8 = 3;
 
 /// How a socket ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// In order, and we closed first (or both at once).
+    /// In order; we closed first (or both sides at once).
     ByUs,
-    /// In order, and the peer closed first.
+    /// In order; the peer closed first.
     ByPeer,
-    /// In order; who closed first is not known.
+    /// In order; it is not known who closed first.
     InOrder,
-    /// By a reset, of either side.
+    /// By a reset from either side.
     Reset,
-    /// What was sent again and again, or a probe, was not answered.
+    /// Retransmissions or probes were not answered.
     Timeout,
-    /// We gave it up without a goodbye.
+    /// We aborted the connection without a FIN.
     Aborted,
-    /// It was never connected: the connection was refused, or given up.
+    /// Never connected: the connection was refused or given up.
     Failed,
-    /// The row leaves open how.
+    /// The row does not show how.
     Unknown,
 }
 
-/// The words of the field that tells it.
+/// The words of the field that reports the ending.
 pub(crate) const ENDINGS: &[Word] = &[
     Word::text("closed-by-us"),
     Word::text("closed-by-peer"),
@@ -68,32 +68,32 @@ pub(crate) const ENDINGS: &[Word] = &[
     Word::text("ended"),
 ];
 
-/// What was known of a socket that ended.
+/// What was known about a socket before it ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LastSeen {
-    /// The number of the state in which it was seen last; `None` if it never was.
+    /// The number of the state in which it was last seen; `None` if it was never seen.
     pub state: Option<u8>,
-    /// Whether it made its connection (`true`) or accepted it, where that is known.
+    /// Whether it connected (`true`) or accepted the connection (`false`), if known.
     pub connected: Option<bool>,
-    /// Whether we closed first (`true`) or the peer did, where what is left of the
-    /// connection in TIME-WAIT tells.
+    /// Whether we closed first (`true`) or the peer did (`false`), if a remaining TIME-WAIT
+    /// socket shows it.
     pub closed_first: Option<bool>,
-    /// Whether the kernel told of its end without the remote port, which the row has from
-    /// an earlier one.
+    /// Whether the kernel's message lacked the remote port, so that the row has it from an
+    /// earlier row.
     pub is_cut: bool,
 }
 
 impl Ending {
-    /// Its word.
+    /// The word for this ending.
     pub fn word(self) -> &'static str {
         ENDINGS.get(self as usize).map_or("", Word::name)
     }
 
-    /// How a socket ended of which this is the last row, and which received so many
-    /// bytes since it was seen last, where that is known: a FIN counts as one.
+    /// How the socket of this last row ended.  `received` is the number of bytes received
+    /// since it was last seen, if known; a FIN counts as one byte.
     pub fn of(socket: &Socket<'_>, seen: LastSeen, received: Option<u64>) -> Self {
         let state = seen.state.and_then(State::from_number);
-        // Neither has a connection that could end in another way.
+        // A socket without `tcp_info` or without a connection cannot end in another way.
         let Some(info) = socket.tcp_info() else { return Self::InOrder };
         if matches!(state, Some(State::Listen | State::Close | State::BoundInactive)) {
             return Self::InOrder;
@@ -121,7 +121,8 @@ impl Ending {
             let again = info.retransmits().is_some_and(|times| times > 0);
             return if again { Self::Timeout } else { Self::Reset };
         }
-        // Open then, and nothing came since, or nothing at all: not even the peer's FIN.
+        // It was open and received nothing since, or never received anything: so no FIN from
+        // the peer either.
         let no_fin =
             state == Some(State::Established) && received == Some(0) || info.bytes_received() == Some(0);
         let first = Self::first(state);
@@ -132,12 +133,12 @@ impl Ending {
         }
     }
 
-    /// How a socket ended that is gone without a last row.
+    /// How a socket ended that disappeared without a last row.
     pub fn of_state(state: u8) -> Self {
         Self::first(State::from_number(state)).unwrap_or(Self::Unknown)
     }
 
-    /// Who closed first, by the state in which it was seen last.
+    /// Who closed first, according to the state last seen.
     fn first(state: Option<State>) -> Option<Self> {
         match state? {
             State::FinWait1 | State::FinWait2 | State::Closing | State::TimeWait => Some(Self::ByUs),
@@ -147,14 +148,14 @@ impl Ending {
     }
 }
 
-/// Whether an ended socket had no other end: it listened, or was never used.
+/// Whether an ended socket had no peer: it was listening, or was never used.
 pub fn was_unconnected(socket: &Socket<'_>) -> bool {
     let Endpoint { addr, port } = socket.remote;
     port == 0 && (addr.is_unspecified() || matches!(addr, Addr::Number(_) | Addr::None))
 }
 
-/// Whether the connection of a socket that ended was made, by what is measured on one
-/// that is; `None` where the kernel does not tell.
+/// Whether an ended socket was ever connected, judged by measurements that only a connection
+/// makes; `None` if the kernel did not report them.
 pub fn was_made(info: TcpInfo<'_>) -> Option<bool> {
     let window = info.snd_wnd()?;
     let has_trip = info.min_rtt_us().is_some_and(|trip| !matches!(trip, 0 | u32::MAX));
@@ -162,19 +163,19 @@ pub fn was_made(info: TcpInfo<'_>) -> Option<bool> {
     Some(window > 0 || has_trip || arrived || info.bytes_acked().is_some_and(|bytes| bytes > 0))
 }
 
-/// Whether this is what is left of a connection: we closed it, and wait for strays
-/// (TIME-WAIT) or for the peer to close, too (FIN-WAIT-2).
+/// Whether only the remains of a connection are left: we closed it, and the kernel waits for
+/// delayed segments (TIME-WAIT) or for the peer's FIN (FIN-WAIT-2).
 pub fn is_time_wait(socket: &Socket<'_>) -> bool {
     socket.timer.kind == TIMER_TIME_WAIT && socket.message_kind() == MessageKind::Inet
 }
 
-/// Whether an established socket made its connection, or else accepted it; `None`
-/// where the counters do not tell.
+/// Whether an established socket connected (`true`) or accepted its connection (`false`);
+/// `None` if the counters do not show it.
 pub fn made_connection(socket: &Socket<'_>) -> Option<bool> {
     if socket.state != State::Established as u8 {
         return None;
     }
-    // No FIN was sent yet.
+    // An established socket has not sent a FIN, so only a SYN can count here.
     match beside_data(socket, socket.tcp_info()?)? {
         0 => Some(false),
         1 => Some(true),
@@ -182,7 +183,7 @@ pub fn made_connection(socket: &Socket<'_>) -> Option<bool> {
     }
 }
 
-/// Sequence numbers that were sent and are no data: of SYN and FIN.
+/// The number of sent sequence numbers that are not data: those of SYN and FIN.
 fn beside_data(socket: &Socket<'_>, info: TcpInfo<'_>) -> Option<u64> {
     let data = info.bytes_sent()?.checked_sub(info.bytes_retrans()?)?;
     let waiting: u64 = info.notsent_bytes()?.into();
@@ -190,11 +191,11 @@ fn beside_data(socket: &Socket<'_>, info: TcpInfo<'_>) -> Option<u64> {
     all.checked_sub(data)?.checked_sub(waiting)
 }
 
-/// Whether the peer acknowledged our FIN, of a socket whose peer has acknowledged
-/// everything; `None` where the counters do not tell.
+/// Whether the peer acknowledged our FIN, given that it acknowledged everything; `None` if the
+/// counters do not show it.
 fn was_fin_acknowledged(socket: &Socket<'_>, info: TcpInfo<'_>, connected: Option<bool>) -> Option<bool> {
-    // The segment of the handshake counts as delivered, and a FIN without data does;
-    // neither is a segment with data.
+    // The handshake's segment and a FIN without data count as delivered segments, but not as
+    // data segments.
     let delivered = || info.delivered()?.checked_sub(info.data_segs_out()?);
     match (beside_data(socket, info)?, connected) {
         (0, _) | (1, Some(true)) => Some(false),
@@ -212,7 +213,7 @@ mod tests {
     use super::*;
     use crate::model::{Origin, Record, SourceKind, Table};
 
-    /// What the kernel told of an end: the remote port, what waits to be acknowledged,
+    /// What the kernel reported of an ended socket: the remote port, the unacknowledged bytes,
     /// and members of `tcp_info`.
     #[derive(Clone, Copy, Default)]
     struct Last {
@@ -229,7 +230,7 @@ mod tests {
         total_retrans: u32,
         received: u64,
         window: u32,
-        /// The last number of the remote address.
+        /// The last octet of the remote address.
         host: u8,
     }
 
@@ -267,7 +268,7 @@ mod tests {
         }
     }
 
-    /// The numbers are those that a kernel 6.18 sent of such ends.
+    /// The numbers are those that Linux 6.18 sent for such endings.
     #[test]
     fn ends_are_told_apart() {
         let to = Last { port: 80, received: 9, window: 65_536, host: 1, ..Last::default() };
@@ -278,12 +279,12 @@ mod tests {
             assert_eq!(last.ending(Some(State::FinWait2), None), "closed-by-us");
             assert_eq!(last.ending(Some(State::LastAck), None), "closed-by-peer");
         }
-        // A FIN that went with data is known by who made the connection.
+        // If the FIN was sent with data, only the direction of the connection shows it.
         let joined = Last { acked: 51, sent: 50, data_segs: 1, delivered: 2, ..to };
         assert_eq!(joined.ending(Some(State::Established), Some(false)), "closed");
         assert_eq!(joined.ending(Some(State::Established), Some(true)), "reset");
         assert_eq!(joined.ending(None, None), "ended");
-        // It was open, and neither data nor a FIN came since.
+        // The connection was open, and neither data nor a FIN arrived since.
         let seen =
             LastSeen { state: Some(State::Established as u8), connected: Some(true), ..LastSeen::default() };
         for (last, received, want) in [
@@ -294,7 +295,7 @@ mod tests {
         ] {
             assert_eq!(last.with(7, |socket| Ending::of(socket, seen, received)), want, "{received:?}");
         }
-        // Reset by the peer: no FIN, or one that was not acknowledged.
+        // Reset by the peer: no FIN was sent, or it was not acknowledged.
         assert_eq!(Last { delivered: 1, ..to }.ending(None, None), "reset");
         assert_eq!(Last { send_q: 1, delivered: 1, ..to }.ending(None, None), "reset");
         assert_eq!(
@@ -305,16 +306,17 @@ mod tests {
         assert_eq!(Last { retransmits: 2, ..lost }.ending(None, None), "timeout");
         assert_eq!(lost.ending(None, None), "reset");
         assert_eq!(Last { probes: 9, acked: 1, ..to }.ending(None, None), "timeout");
-        // No FIN ever came, so we closed first; unless that was no close.
+        // No FIN ever arrived, so we closed first, unless the connection was reset.
         let silent = Last { received: 0, ..active };
         assert_eq!(silent.ending(None, None), "closed-by-us");
         assert_eq!(Last { acked: 101, ..silent }.ending(Some(State::Established), Some(true)), "reset");
-        // What is left in TIME-WAIT is of the side that closed first.
+        // A remaining TIME-WAIT socket belongs to the side that closed first.
         for (closed_first, want) in [(true, Ending::ByUs), (false, Ending::ByPeer)] {
             let seen = LastSeen { closed_first: Some(closed_first), ..LastSeen::default() };
             assert_eq!(active.with(7, |socket| Ending::of(socket, seen, Some(1))), want);
         }
-        // Those that lost port and counters, and how those of a refused connect differ.
+        // Sockets that lost their port and counters; a refused connect differs in its
+        // measurements.
         let aborted = Last { send_q: 65_538, notsent: 65_538, window: 9, host: 1, ..Last::default() };
         assert_eq!(aborted.ending(Some(State::Established), None), "aborted");
         assert_eq!(aborted.ending(Some(State::SynSent), None), "failed");
@@ -330,7 +332,7 @@ mod tests {
         let in_background = Last { port: 80, send_q: 1, notsent: 0, ..refused };
         assert_eq!(in_background.ending(None, None), "failed");
         assert_eq!(Last { retransmits: 6, ..in_background }.ending(None, None), "failed");
-        // Those that never had another end.
+        // Sockets that never had a peer.
         assert_eq!(Last::default().ending(None, None), "closed");
         assert_eq!(Last::default().ending(Some(State::Listen), None), "closed");
         assert_eq!(Last::default().ending(Some(State::Close), None), "closed");
@@ -339,7 +341,7 @@ mod tests {
     #[test]
     fn an_old_kernel_tells_what_the_state_does() {
         let bytes = Last { port: 80, acked: 5, ..Last::default() }.reply(7);
-        // The message, and so much of the attribute: before `tcpi_bytes_sent`.
+        // An attribute that is cut before `tcpi_bytes_sent`.
         let mut short = bytes[..72].to_vec();
         put(&mut short, INET_DIAG_INFO, &bytes[76..76 + 192]);
         let record = Record { origin: Origin::of(Table::Tcp, SourceKind::Event), bytes: &short };

@@ -1,6 +1,6 @@
-//! The C library's text for error numbers, as sentences about errors quote it.
+//! The C library's texts for error numbers, as used in messages.
 
-/// The text for an error number, as `strerror` gives it.
+/// The text for an error number, as `strerror` returns it.
 pub fn errno_text(errno: i32) -> String {
     let mut text = std::io::Error::from_raw_os_error(errno).to_string();
     if let Some(end) = text.rfind(" (os error ") {
@@ -14,7 +14,7 @@ mod tests {
     use super::errno_text;
 
     #[test]
-    // Miri has words of its own.
+    // Miri has its own texts.
     #[cfg_attr(miri, ignore)]
     fn errors_read_as_the_c_library_words_them() {
         assert_eq!(errno_text(2), "No such file or directory");

@@ -1,59 +1,58 @@
-//! Text that others choose, as cells and as text of a terminal.
+//! Escapes text from untrusted sources for cells and terminals.
 //!
-//! A cell of columns, CSV, TSV and groups has one escape, the same at a
-//! terminal and in a pipe, and [`unescaped`] gives the bytes back:
+//! Cells of columns, CSV, TSV and groups use one set of escapes, at a terminal and in a pipe
+//! alike; [`unescaped`] restores the original bytes:
 //!
 //! | in a cell | stands for |
 //! | --- | --- |
 //! | `\\` | a backslash |
 //! | `\n` `\t` `\r` | line break, tab, carriage return |
-//! | `\xNN` | any other control character of ASCII, and a byte that is no UTF-8 |
-//! | `\u{N}` | a control character beyond ASCII, a mark of direction, and `…` |
-//! | `\,` `\/` `\ ` | comma, slash or blank, where these separate what is in the cell |
-//! | `\-` | the whole text `-`, which else means that nothing is known |
+//! | `\xNN` | any other ASCII control character, and a byte that is not UTF-8 |
+//! | `\u{N}` | a non-ASCII control character, a mark of text direction, and `…` |
+//! | `\,` `\/` `\ ` | comma, slash or blank, in cells where these are separators |
+//! | `\-` | the text `-`, which unescaped means that no value is known |
 //! | `…` at the end | text that was cut |
 //!
-//! The text that `ss` has in common with the reference escapes less, and in
-//! octal digits: see [`put_name`].
+//! The text that `ss` shares with the reference escapes fewer characters, as octal digits: see
+//! [`put_name`].
 //!
-//! Invariant: nothing that is put here adds a line, moves a terminal's cursor or
-//! turns the direction of what follows; two different texts that are not cut
-//! are different cells.
+//! Invariant: escaped text never adds a line, moves the cursor or changes the direction of the
+//! text after it.  Different texts that are not cut produce different cells.
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hasher as _};
 
 use crate::number::put_octal;
 
-/// A text is cut so that its cell has no more bytes than this.
+/// The maximum length of a text's cell in bytes; longer text is cut.
 pub const LONGEST: usize = 4096;
 
-/// What is kept of a text at most: more than is shown, so that whoever shows it sees
-/// that it was cut.
+/// The number of bytes to store of a text: more than is printed, so that the printing code
+/// notices that it was cut.
 pub const KEPT: usize = LONGEST + 1;
 
-/// The part of a text that is kept.
+/// The part of a text to store.
 pub fn kept(text: &[u8]) -> &[u8] {
     text.get(..KEPT).unwrap_or(text)
 }
 
-/// What stands at the end of text that was cut.
+/// The mark at the end of text that was cut.
 pub const CUT: &str = "…";
 
-/// What stands where nothing is known.
+/// The cell of an unknown value.
 pub const ABSENT: &[u8] = b"-";
 
-/// What texts may take together: until that is used up, each is cut at
-/// [`LONGEST`] bytes, after that at [`SHORT`].
+/// A shared limit for several texts: each is cut at [`LONGEST`] bytes until the limit is used
+/// up, and at [`SHORT`] bytes after that.
 #[derive(Clone, Debug)]
 pub struct Budget(usize);
 
-/// What remains of a text where others took all there was: enough for the command name
-/// of a process, whatever its bytes.
+/// The length up to which a text is never cut, even when the budget is used up: enough for the
+/// command name of a process with any bytes.
 pub const SHORT: usize = 64;
 
 impl Budget {
-    /// This many bytes for all.
+    /// A budget of this many bytes in total.
     pub const fn new(all: usize) -> Self {
         Self(all)
     }
@@ -63,14 +62,14 @@ impl Budget {
         self.0.clamp(SHORT, LONGEST)
     }
 
-    /// So many were taken.
+    /// Subtracts the bytes that a text used.
     pub fn take(&mut self, bytes: usize) {
         self.0 = self.0.saturating_sub(bytes);
     }
 }
 
-/// Whether a letter must not reach a terminal: a control character (C0, DEL, C1),
-/// a mark of direction, or a separator of lines or paragraphs.
+/// Whether a character could control a terminal: a control character (C0, DEL, C1), a mark of
+/// text direction, or a separator of lines or paragraphs.
 pub const fn is_unsafe(letter: char) -> bool {
     matches!(
         letter,
@@ -92,9 +91,9 @@ pub fn put(out: &mut Vec<u8>, text: &[u8]) {
     put_part(out, text, b"", LONGEST);
 }
 
-/// Appends a text as a part of a cell whose parts are separated by `separators`;
-/// of no more bytes than `room`, unless not even the mark of a cut fits there.
-/// False if it was cut.
+/// Appends a text as one part of a cell whose parts are separated by `separators`.  It takes
+/// at most `room` bytes, or just the mark of truncation if not even that fits.  Returns false
+/// if it was cut.
 pub fn put_part(out: &mut Vec<u8>, text: &[u8], separators: &[u8], room: usize) -> bool {
     // Nearly every text is short and stays as it is.
     if text.len() <= SHORT.min(room) && text.iter().all(|byte| is_plain(*byte, separators)) {
@@ -104,17 +103,17 @@ pub fn put_part(out: &mut Vec<u8>, text: &[u8], separators: &[u8], room: usize) 
     put_long_part(out, text, separators, room)
 }
 
-/// Whether a byte stays as it is.
+/// Whether a byte needs no escape.
 #[inline]
 fn is_plain(byte: u8, separators: &[u8]) -> bool {
-    // A search of so few bytes costs more than to compare them.
+    // Comparing these few bytes one by one is cheaper than a search.
     matches!(byte, b' '..=b'~') && byte != b'\\' && separators.iter().all(|separator| *separator != byte)
 }
 
 #[inline(never)]
 fn put_long_part(out: &mut Vec<u8>, text: &[u8], separators: &[u8], room: usize) -> bool {
     let start = out.len();
-    // Where the last letter ended that leaves room for the mark.
+    // The end of the last character after which the mark of truncation still fits.
     let mut kept = start;
     let mut fits = |out: &mut Vec<u8>| {
         let length = out.len() - start;
@@ -126,11 +125,11 @@ fn put_long_part(out: &mut Vec<u8>, text: &[u8], separators: &[u8], room: usize)
     let mut rest = text;
     let whole = 'all: {
         while !rest.is_empty() {
-            // No more than what fits is looked at, however long the text is.
+            // Looks at no more bytes than fit, however long the text is.
             let plain = rest.iter().take(room + 1).take_while(|byte| is_plain(**byte, separators)).count();
             if plain > 0 {
                 let (part, behind) = rest.split_at(plain);
-                // What is plain may be cut anywhere.
+                // Plain text may be cut at any byte.
                 let spare = (start + room).saturating_sub(out.len());
                 if part.len() > spare {
                     let spare = spare.saturating_sub(CUT.len());
@@ -159,9 +158,9 @@ fn put_long_part(out: &mut Vec<u8>, text: &[u8], separators: &[u8], room: usize)
     whole
 }
 
-/// Appends the first letter of a text that is not plain, and returns the rest.
+/// Appends the first character of a text, which is not plain, and returns the rest.
 fn put_letter<'t>(out: &mut Vec<u8>, text: &'t [u8], separators: &[u8]) -> &'t [u8] {
-    // A letter of UTF-8 has four bytes at most.
+    // A UTF-8 character has at most four bytes.
     let first = text.get(..4).unwrap_or(text);
     let chunk = first.utf8_chunks().next();
     let letter = chunk.as_ref().and_then(|chunk| chunk.valid().chars().next());
@@ -202,8 +201,8 @@ fn put_scalar(out: &mut Vec<u8>, letter: char) {
     out.push(b'}');
 }
 
-/// Appends a cell whose first byte is written as `\xNN`, so that no program takes
-/// the cell for something else than text.
+/// Appends a cell with its first byte written as `\xNN`, so that no program reads the cell as
+/// anything but text.
 pub fn put_defused(out: &mut Vec<u8>, cell: &[u8]) {
     if let Some((first, rest)) = cell.split_first() {
         put_hex_byte(out, *first);
@@ -211,8 +210,8 @@ pub fn put_defused(out: &mut Vec<u8>, cell: &[u8]) {
     }
 }
 
-/// A text that is equal to another's just where the texts are: itself, or of one
-/// that is longer than `most` bytes its beginning and two hashes of all of it.
+/// Returns a value that is equal for equal texts only: the text itself, or, if it is longer
+/// than `most` bytes, its beginning and two hashes of the whole.
 pub fn digest(text: &[u8], most: usize) -> Cow<'_, [u8]> {
     match text.get(..most) {
         Some(start) if text.len() > most => Cow::Owned([start, &hashes(text)].concat()),
@@ -220,7 +219,7 @@ pub fn digest(text: &[u8], most: usize) -> Cow<'_, [u8]> {
     }
 }
 
-/// Two hashes of a text, which are equal where the texts are.
+/// Two hashes of a text; equal texts have equal hashes.
 pub fn hashes(text: &[u8]) -> [u8; 16] {
     let hash = |seed| {
         let mut hasher = DefaultHasher::new();
@@ -231,8 +230,8 @@ pub fn hashes(text: &[u8]) -> [u8; 16] {
     (hash(0) << 64 | hash(1)).to_be_bytes()
 }
 
-/// The bytes that a cell, or a part of one, stands for; `None` where a backslash
-/// begins no escape.  The mark of a cut stays what it is.
+/// Restores the bytes of a cell or of a part of one; `None` if a backslash begins no escape.
+/// A mark of truncation is kept.
 pub fn unescaped(cell: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(cell.len());
     let mut rest = cell;
@@ -268,14 +267,13 @@ pub fn unescaped(cell: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Hexadecimal digits, at least one, as a number.
+/// Parses hexadecimal digits, at least one.
 fn hex(digits: &[u8]) -> Option<u32> {
     let digits = std::str::from_utf8(digits).ok()?;
     u32::from_str_radix(digits, 16).ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// The parts of a cell between separators that have no backslash before them,
-/// each still escaped.
+/// Splits a cell at separators that no backslash precedes; the parts remain escaped.
 pub fn parts(cell: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut escaped = false;
     cell.split(move |byte| {
@@ -285,13 +283,13 @@ pub fn parts(cell: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// How many letters wide a cell is.
+/// The number of characters of a cell.
 pub fn letters(cell: &[u8]) -> usize {
     if cell.is_ascii() { cell.len() } else { cell.iter().filter(|byte| **byte & 0xc0 != 0x80).count() }
 }
 
-/// The beginning of a cell that is no more letters wide than `most`, the mark of a
-/// cut included; `None` if all of it is.  No escape is cut in its middle.
+/// The beginning of a cell that has at most `most` characters including the mark of
+/// truncation; `None` if the whole cell fits.  No escape is split.
 pub fn shortened(cell: &[u8], most: usize) -> Option<&[u8]> {
     if cell.len() <= most || letters(cell) <= most {
         return None;
@@ -315,10 +313,10 @@ pub fn shortened(cell: &[u8], most: usize) -> Option<&[u8]> {
     cell.get(..end)
 }
 
-/// Appends a name that others chose to the text that `ss` has in common with the
-/// reference, which prints names as they are: every byte of a letter that
-/// must not reach a terminal ([`is_unsafe`]), and every byte of 0x80 to 0x9f that
-/// is no UTF-8, becomes a backslash and three octal digits.
+/// Appends an untrusted name to the text that `ss` shares with the reference, which prints
+/// names unchanged.  Every byte of a character that could control a terminal ([`is_unsafe`]),
+/// and every byte from 0x80 to 0x9f that is not UTF-8, becomes a backslash and three octal
+/// digits.
 pub fn put_name(out: &mut Vec<u8>, name: &[u8]) {
     if name.iter().all(|byte| matches!(byte, b' '..=b'~')) {
         out.extend_from_slice(name);
@@ -382,8 +380,7 @@ mod tests {
         }
     }
 
-    /// Bytes that look random, from the beginning of the numbers that
-    /// <https://prng.di.unimi.it/splitmix64.c> makes.
+    /// Pseudo-random numbers: splitmix64, <https://prng.di.unimi.it/splitmix64.c>.
     fn random(state: &mut u64) -> u64 {
         *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -391,7 +388,7 @@ mod tests {
         z ^ (z >> 31)
     }
 
-    /// Texts of any bytes, of letters that are escaped, and of what escapes are made of.
+    /// Texts of arbitrary bytes, of characters that need escapes, and of pieces of escapes.
     fn texts() -> impl Iterator<Item = Vec<u8>> {
         const ODD: &[&str] = &[
             "\\",

@@ -1,13 +1,12 @@
 //! The pure half of `sockdiag`: from the bytes of one socket to its facts.
 //!
-//! [`model`] decodes a record that some source delivered, [`fields`] is the table
-//! of everything that a socket can report, [`filter`] parses and evaluates
-//! conditions on these facts and compiles them for the kernel, and [`order`] sorts
-//! rows by them.
+//! [`model`] decodes a record from a source, [`fields`] is the table of everything that a
+//! socket can report, [`filter`] parses conditions on these facts, evaluates them and compiles
+//! them for the kernel, and [`order`] sorts rows.
 //!
-//! Invariant: nothing here does I/O, asks the system, or depends on a crate that
-//! does; the same bytes give the same facts on every machine.  What depends on the
-//! machine (names, the layout of its kernel's structs) is handed in.
+//! Invariant: nothing here does I/O, calls the system, or depends on a crate that does; the
+//! same bytes give the same facts on every machine.  What depends on the machine (names, the
+//! layout of its kernel's structs) is passed in.
 
 #![forbid(unsafe_code)]
 

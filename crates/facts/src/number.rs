@@ -1,9 +1,8 @@
-//! Numbers as C's printf writes them, without printf.
+//! Formats numbers as C's printf does.
 //!
-//! Integers go through `itoa`.  `%g` has an integer fast path for the values
-//! that sockets really have and an exact fallback through the standard
-//! library's correctly rounded formatting; both give the bytes that glibc
-//! gives, and nothing here allocates beyond the line it appends to.
+//! Integers go through `itoa`.  `%g` has an integer fast path for the usual values of sockets
+//! and an exact fallback to the standard library's correctly rounded formatting; both produce
+//! the bytes of glibc.  Nothing here allocates, except for growing the output.
 //!
 //! Source: printf(3).
 
@@ -31,7 +30,7 @@ pub fn put_u64(out: &mut Vec<u8>, value: u64) {
         let pair = |pair: u32| u64::from(PAIRS[pair as usize % PAIRS.len()]);
         let digits =
             (u64::from(b'0') + u64::from(above)) | (pair(below / 100) << 8) | (pair(below % 100) << 24);
-        // Counted without the digits, which need not be waited for.
+        // Computed without the digits, so that the processor does not have to wait for them.
         let length = 2 + u32::from(value > 99) + u32::from(value > 999) + u32::from(value > 9999);
         put_start(out, (digits >> (40 - 8 * length)).to_le_bytes(), length as usize);
     } else {
@@ -49,7 +48,7 @@ fn put_long(out: &mut Vec<u8>, value: u64) {
     }
 }
 
-/// The two digits of every number below a hundred, the first one lowest.
+/// The two digits of every number below 100, the first digit in the lowest byte.
 static PAIRS: [u16; 100] = {
     let mut pairs = [0; 100];
     let mut pair = 0;
@@ -60,11 +59,11 @@ static PAIRS: [u16; 100] = {
     pairs
 };
 
-/// Eight times the digit zero.
+/// Eight ASCII zeros.
 const ASCII_ZEROS: u64 = 0x3030_3030_3030_3030;
 
-/// The decimal digits of a number below 10^8, a byte each, the first one
-/// lowest: all divisions of a step at once, in lanes of one word.
+/// The decimal digits of a number below 10^8, one per byte, the first digit in the lowest
+/// byte.  Each step divides all lanes of a word at once.
 #[inline]
 fn eight_digits(value: u32) -> u64 {
     let fours = u64::from(value / 10_000) | u64::from(value % 10_000) << 32;
@@ -75,9 +74,8 @@ fn eight_digits(value: u32) -> u64 {
     tens | (twos - 10 * tens) << 8
 }
 
-/// Appends the first `length` bytes of a short text: all of them are copied
-/// and the surplus is taken back, which is cheaper than a copy of just as
-/// many.
+/// Appends the first `length` bytes of a short text: copies all of them and truncates the
+/// surplus, which is cheaper than a copy of variable length.
 #[inline]
 pub fn put_start<const N: usize>(out: &mut Vec<u8>, text: [u8; N], length: usize) {
     out.extend_from_slice(&text);
@@ -112,7 +110,7 @@ pub fn put_octal(out: &mut Vec<u8>, byte: u8) {
     out.extend_from_slice(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]);
 }
 
-/// Appends hexadecimal with prefix, zero without (`%#x`).
+/// Appends hexadecimal with the prefix `0x`; zero has no prefix (`%#x`).
 pub fn put_alt_hex(out: &mut Vec<u8>, value: u64) {
     if value != 0 {
         out.extend_from_slice(b"0x");
@@ -120,7 +118,7 @@ pub fn put_alt_hex(out: &mut Vec<u8>, value: u64) {
     put_hex(out, value);
 }
 
-/// Appends `value / 1000` as `%g` would: microseconds as milliseconds.
+/// Appends `value / 1000` as `%g` would: microseconds shown as milliseconds.
 #[inline]
 pub fn put_millis(out: &mut Vec<u8>, value: u32) {
     // Up to 999.999 the quotient has at most six significant digits, so `%g`
@@ -143,7 +141,7 @@ pub fn put_millis(out: &mut Vec<u8>, value: u32) {
     }
 }
 
-/// Appends a finite number as `%.*g` with `precision` (1 to 17) would.
+/// Appends a finite number as `%.*g` would, with a `precision` of 1 to 17.
 pub fn put_g(out: &mut Vec<u8>, value: f64, precision: usize) {
     if value == 0.0 {
         out.push(b'0');
@@ -169,7 +167,7 @@ pub fn put_g(out: &mut Vec<u8>, value: f64, precision: usize) {
     }
 }
 
-/// Removes the zeros that end a fraction, and a point that then ends the number.
+/// Removes trailing zeros of a fraction, and then a trailing decimal point.
 fn trim_fraction(out: &mut Vec<u8>, start: usize) {
     if out.iter().skip(start).any(|b| *b == b'.') {
         while out.last() == Some(&b'0') {
@@ -190,8 +188,8 @@ pub fn put_rounded(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-/// Appends a rate in bits per second, less the `bps`: plain with `numeric`,
-/// else three digits and `k`, `M`, `G` or `T`.
+/// Appends a rate in bits per second, without `bps`: as a plain number if `numeric`, otherwise
+/// with three digits and `k`, `M`, `G` or `T`.
 pub fn put_rate(out: &mut Vec<u8>, bits: f64, numeric: bool) {
     if numeric {
         put_rounded(out, bits);
@@ -217,7 +215,7 @@ fn put_three_digits(out: &mut Vec<u8>, value: f64) {
     };
     let scaled = value * scale;
     let rounded = scaled.round_ties_even();
-    // Near a tie the product's own rounding could decide: let the exact way do it.
+    // Near a tie, rounding of the product could change the result, so use the exact method.
     if rounded >= 1000.0 || ((scaled - scaled.floor()) - 0.5).abs() < 1e-6 {
         return put_g(out, value, 3);
     }

@@ -1,11 +1,11 @@
-//! The order of rows, and how many there are.
+//! The order of rows and their maximum number.
 //!
-//! Without keys rows pass as they come.  With keys each is kept, as the bytes
-//! it came in and its keys, until the last table is read; of a limited listing
-//! no more are kept than twice as many as it shows.
+//! Without sort keys, rows pass through immediately.  With sort keys, the bytes and the keys
+//! of each row are kept until the last table has been read; with a limit, at most about twice
+//! that number of rows is kept.
 //!
-//! Invariant: rows with equal keys stay in the order in which they came, and
-//! rows that do not report a key come after those that do, either way round.
+//! Invariant: rows with equal keys keep their original order, and rows that do not report a
+//! key come last, in ascending and descending order alike.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -19,10 +19,10 @@ use crate::fields::{Catalog, Choice, ChoiceError, Key, Needs};
 use crate::model::{Origin, Record, Row, TableSet};
 use crate::sort::sort_by;
 
-/// Rows that a limited listing keeps beyond twice its limit.
+/// The number of rows kept beyond twice the limit, before the surplus is dropped.
 const SLACK: usize = 256;
 
-/// What rows are ordered by, and how many of them are shown.
+/// The sort keys, and the maximum number of rows to show.
 #[derive(Debug, Default)]
 pub struct Order {
     by: Vec<(Choice, bool)>,
@@ -31,13 +31,13 @@ pub struct Order {
     kept: Vec<Kept>,
 }
 
-/// A row that waits for its place.
+/// A row that is kept until all rows are known.
 #[derive(Debug)]
 pub struct Kept {
     origin: Origin,
     bytes: Box<[u8]>,
     keys: Box<[Option<Key>]>,
-    /// The number of its network namespace among those of the question.
+    /// The index of its network namespace among those listed.
     pub scope: u32,
 }
 
@@ -49,17 +49,17 @@ impl Kept {
 }
 
 impl Order {
-    /// The order that names with commas between them ask for, the first one
-    /// first; a `-` before a name turns it round.  `limit` rows are shown.
+    /// Parses sort keys, separated by commas, the most significant first; a `-` before a name
+    /// reverses its order.  At most `limit` rows are shown.
     ///
     /// # Errors
-    /// Where a name cannot be chosen.
+    /// When a name matches no field.
     pub fn new(catalog: &Catalog, names: Option<&str>, limit: Option<u64>) -> Result<Self, ChoiceError> {
         Self::of(catalog, names, limit, TableSet::EVERY)
     }
 
-    /// The same where sockets of these tables are asked for, which decide between
-    /// several fields of one short name.
+    /// Like [`Order::new`], for a listing of these tables: they decide between several fields
+    /// with the same short name.
     ///
     /// # Errors
     /// As [`Order::new`].
@@ -76,48 +76,48 @@ impl Order {
         Ok(Self { by, limit, ..Self::default() })
     }
 
-    /// What the keys need.
+    /// What has to be requested for the keys.
     pub fn needs(&self) -> Needs {
         self.by.iter().fold(Needs::NONE, |needs, (choice, _)| needs.union(choice.needs()))
     }
 
-    /// The first name that needs something of this.
+    /// The first key that needs any of `needs`.
     pub fn name_with(&self, needs: Needs) -> Option<&str> {
         self.by.iter().find(|(choice, _)| choice.needs().intersects(needs)).map(|(choice, _)| choice.name())
     }
 
-    /// Forgets the rows of an earlier listing.
+    /// Removes the rows of an earlier listing.
     pub fn begin(&mut self) {
         self.taken = 0;
         self.kept.clear();
     }
 
-    /// Whether rows are kept until the last one is known.
+    /// Whether rows are kept until the last one has been read.
     pub fn keeps(&self) -> bool {
         !self.by.is_empty()
     }
 
-    /// How many rows are shown; `None` for all.
+    /// The maximum number of rows to show; `None` for no limit.
     pub fn limit(&self) -> Option<u64> {
         self.limit
     }
 
-    /// Whether no further row is shown.
+    /// Whether the limit is reached, so that no more rows are shown.
     pub fn is_full(&self) -> bool {
         !self.keeps() && self.limit.is_some_and(|limit| self.taken >= limit)
     }
 
-    /// Counts a row that passes.
+    /// Counts a row that is shown.
     pub fn count(&mut self) {
         self.taken += 1;
     }
 
-    /// How many rows passed; from now on so many did.
+    /// Sets the number of rows shown so far, and returns the previous number.
     pub fn recount(&mut self, taken: u64) -> u64 {
         std::mem::replace(&mut self.taken, taken)
     }
 
-    /// How many rows passed.
+    /// The number of rows shown so far.
     pub fn taken(&self) -> u64 {
         self.taken
     }
@@ -133,7 +133,7 @@ impl Order {
         }
     }
 
-    /// What was kept, in order.
+    /// Returns the kept rows, in order.
     pub fn take(&mut self) -> Vec<Kept> {
         self.sort();
         std::mem::take(&mut self.kept)
@@ -157,7 +157,7 @@ fn order(a: Option<&Key>, b: Option<&Key>, down: bool) -> Ordering {
     match (a, b) {
         (Some(a), Some(b)) if down => b.order(a),
         (Some(a), Some(b)) => a.order(b),
-        // What is not known comes last.
+        // Rows without a value come last.
         (a, b) => b.is_some().cmp(&a.is_some()),
     }
 }
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
     use crate::model::{Socket, SourceKind, Table};
 
-    /// A line of /proc/net/tcp with this port and queue.
+    /// A line of /proc/net/tcp with this port and receive queue.
     fn line(port: u16, queue: u32) -> String {
         format!(
             "   0: 0100007F:{port:04X} 0200007F:C350 01 00000000:{queue:08X} 00:00000000 00000000  1000        0 621"

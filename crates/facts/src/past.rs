@@ -1,13 +1,12 @@
-//! What earlier looks at a socket told, as far as somebody reads it.
+//! Values from earlier observations of a socket, as far as some field reads them.
 //!
-//! A socket that is looked at again and again has a row each time, and the row has
-//! a [`Past`]: when the socket was first seen, and the [`Earlier`] counters of the
-//! look before.  Which counters are kept is a [`CounterSet`] that follows from the
-//! fields that are read, and [`Slots`] says once where each of them lies among the
-//! words that are kept of a socket, so that looking one up is an index.
+//! A socket that is observed repeatedly has a row each time, with a [`Past`]: when the socket
+//! was first seen, and the [`Earlier`] counters of the previous observation.  The fields that
+//! are read determine the [`CounterSet`] to keep; [`Slots`] assigns each counter its place
+//! among the words kept for a socket, so that a lookup is an index.
 //!
-//! Invariant: a gain is never made up.  Where a counter started anew, was not
-//! reported or may have wrapped twice, it gained nothing that is known.
+//! Invariant: a gain is never invented.  If a counter restarted, was not reported or may have
+//! wrapped twice, its gain is unknown.
 //!
 //! Source: `struct tcp_info` (linux/tcp.h) for the widths; RFC 1982.
 
@@ -19,7 +18,7 @@ use crate::ending::LastSeen;
 use crate::model::{Socket, Window};
 use crate::rate::{Estimate, Span, gain};
 
-/// A counter that is kept from one look to the next.
+/// A counter that is kept from one observation to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Counter {
@@ -57,46 +56,46 @@ pub enum Counter {
     RcvOoopack,
     /// `tcpi_total_rto_time`, in milliseconds.
     TotalRtoTime,
-    /// `idiag_rqueue`, which goes up and down: what it was.
+    /// `idiag_rqueue`, a level that rises and falls rather than a counter.
     RecvQ,
 }
 
 bit_set! {
-    /// Counters that are kept.
+    /// The counters that are kept.
     CounterSet(u32) of Counter
 }
 
 impl CounterSet {
-    /// The set of this mask.
+    /// The set with this mask.
     pub const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 }
 
-/// What there is to know of a counter.
+/// The properties of a counter.
 struct Facts {
     counter: Counter,
-    /// Bits that are kept.  The kernel's times have 64; 32 bits of microseconds are
-    /// enough for an hour between two looks.
+    /// The number of bits that are kept.  The kernel's times have 64; 32 bits of microseconds
+    /// suffice for an hour between two observations.
     bits: u8,
-    /// The most that it can gain in a second.
+    /// The maximum gain per second.
     most_per_s: u64,
     read: Reads,
 }
 
-/// Where it is read from.
+/// Where the counter is read from.
 enum Reads {
     Info(for<'a> fn(TcpInfo<'a>) -> Option<u64>),
     Socket(for<'a> fn(&Socket<'a>) -> Option<u64>),
 }
 
-/// Eight terabits in a second: more than any link that a socket uses.
+/// Eight terabits per second: more than any link that a socket uses.
 const MOST_BYTES: u64 = 1_000_000_000_000;
-/// As many segments as such links carry of 500 bytes each.
+/// The number of segments of 500 bytes that such a link carries per second.
 const MOST_SEGMENTS: u64 = 250_000_000;
-/// A second has no more.
+/// A second has no more microseconds.
 const MOST_MICROSECONDS: u64 = 1_000_000;
-/// Likewise.
+/// A second has no more milliseconds.
 const MOST_MILLISECONDS: u64 = 1000;
 
 macro_rules! counters {
@@ -155,31 +154,31 @@ const _: () = {
     }
 };
 
-/// How many counters there are.
+/// The number of counters.
 const MOST_COUNTERS: usize = COUNTERS.len();
 
-/// Words of 32 bits that all counters together have, and one that says which of
-/// the later ones a socket had.
+/// The number of 32-bit words for all counters together, plus one word that records which of
+/// the later counters a socket had.
 pub const MOST_WORDS: usize = 23;
 
-/// Counters that are told apart beside the words; of the later ones a word tells.
+/// The counters whose presence is recorded outside these words; a word records that of the
+/// later ones.
 pub const EARLY: CounterSet = CounterSet::from_bits(0x0fff);
 
-/// Counters of 64 bits that never fall while a socket is used by one connection.
+/// 64-bit counters that never decrease while the socket has the same connection.
 const NEVER_FALL: [Counter; 4] =
     [Counter::BytesSent, Counter::BytesReceived, Counter::BytesAcked, Counter::BytesRetrans];
 
-/// The least data that segments are taken to carry on average: the default of
-/// RFC 9293, section 3.7.1.
+/// The assumed minimum average size of data segments: the default of RFC 9293, section 3.7.1.
 const SMALL_SEGMENT: u64 = 536;
 
 impl Counter {
     fn facts(self) -> &'static Facts {
-        // One entry for each, checked above.
+        // In range: there is one entry for each counter, as checked above.
         &COUNTERS[self as usize]
     }
 
-    /// Reads it from `tcp_info`, where it stands there.
+    /// Reads the counter from `tcp_info`; `None` if it is not stored there.
     pub fn read(self, info: TcpInfo<'_>) -> Option<u64> {
         match self.facts().read {
             Reads::Info(read) => read(info),
@@ -187,7 +186,7 @@ impl Counter {
         }
     }
 
-    /// Reads it from wherever the socket tells it.
+    /// Reads the counter from `tcp_info` or from the socket.
     pub fn read_of(self, socket: &Socket<'_>) -> Option<u64> {
         match self.facts().read {
             Reads::Info(read) => read(socket.tcp_info()?),
@@ -195,7 +194,7 @@ impl Counter {
         }
     }
 
-    /// Bits of it that are kept.
+    /// The number of bits that are kept.
     pub fn bits(self) -> u32 {
         self.facts().bits.into()
     }
@@ -205,18 +204,18 @@ impl Counter {
     }
 }
 
-/// Where the counters that are kept lie among the words kept of a socket.
+/// The places of the kept counters among the words of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slots {
     wanted: CounterSet,
     at: [u8; MOST_COUNTERS],
     words: u8,
-    /// Where it is told which of the later counters a socket had.
+    /// The word that records which of the later counters a socket had.
     mask_at: Option<u8>,
 }
 
 impl Slots {
-    /// Places for these counters, one behind the other.
+    /// Assigns consecutive places to these counters.
     pub fn of(wanted: CounterSet) -> Self {
         let (mut at, mut words) = ([0; MOST_COUNTERS], 0);
         for (facts, at) in COUNTERS.iter().zip(&mut at).filter(|(facts, _)| wanted.contains(facts.counter)) {
@@ -233,17 +232,17 @@ impl Slots {
         self.wanted
     }
 
-    /// Words that are kept of each socket.
+    /// The number of words kept for each socket.
     pub fn words(&self) -> usize {
         self.words.into()
     }
 
-    /// Writes the counters of `tcp_info` into the words of its socket; which of them it has.
+    /// Stores the counters of `tcp_info` in the socket's words; returns which were reported.
     pub fn keep(&self, info: TcpInfo<'_>, words: &mut [u32]) -> CounterSet {
         self.keep_read(words, |counter| counter.read(info))
     }
 
-    /// The same of every counter that the socket has.
+    /// Like [`Self::keep`], for all counters that the socket reports.
     pub fn keep_of(&self, socket: &Socket<'_>, words: &mut [u32]) -> CounterSet {
         let info = socket.tcp_info();
         self.keep_read(words, |counter| match (&counter.facts().read, info) {
@@ -271,19 +270,19 @@ impl Slots {
         had
     }
 
-    /// Writes what other slots kept of a socket into its words here, of the counters that
-    /// it `had`; those of them that have a place here.
+    /// Copies counters from words with another layout, if the socket `had` them; returns those
+    /// that have a place here.
     pub fn take_over(&self, words: &mut [u32], from: &Self, kept: &[u32], had: CounterSet) -> CounterSet {
         self.keep_read(words, |counter| from.had(counter, kept, had))
     }
 
-    /// Which of the later counters a socket had, by its words.
+    /// The later counters that a socket had, according to its words.
     pub fn late(&self, words: &[u32]) -> CounterSet {
         let mask = self.mask_at.and_then(|at| words.get(usize::from(at))).copied().unwrap_or(0);
         CounterSet::from_bits(mask).minus(EARLY)
     }
 
-    /// What was kept of a counter, if the socket had it.
+    /// The kept value of a counter, if the socket had it.
     fn had(&self, counter: Counter, words: &[u32], had: CounterSet) -> Option<u64> {
         had.contains(counter).then(|| self.get(counter, words)).flatten()
     }
@@ -298,16 +297,16 @@ impl Slots {
     }
 }
 
-/// What the look before told of a socket.
+/// The previous observation of a socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Earlier<'a> {
     /// When it was read.
     pub window: Window,
-    /// Where the counters lie.
+    /// The places of the counters in `words`.
     pub slots: &'a Slots,
     /// The counters.
     pub words: &'a [u32],
-    /// Which of them the socket had.
+    /// The counters that the socket had.
     pub had: CounterSet,
 }
 
@@ -317,28 +316,28 @@ impl Earlier<'_> {
     }
 }
 
-/// What earlier looks told of the socket of a row.
+/// Earlier observations of the socket of a row.
 #[derive(Clone, Copy, Debug)]
 pub struct Past<'a> {
-    /// When the numbers of the row were read.
+    /// When the row's numbers were read.
     pub window: Window,
     /// When the socket was first seen, in nanoseconds since boot.
     pub first_seen_ns: u64,
-    /// Whether it was not there at the look before it was first seen.
+    /// Whether the socket did not exist at the observation before it was first seen.
     pub opening_seen: bool,
-    /// What the look before told; `None` at the first one.
+    /// The previous observation; `None` if this is the first.
     pub earlier: Option<Earlier<'a>>,
-    /// What was known of it before it ended, where this is its last row.
+    /// What was known before the socket ended, if this is its last row.
     pub ended: Option<LastSeen>,
 }
 
 impl Past<'_> {
-    /// The time since the look before.
+    /// The time since the previous observation.
     pub fn span(&self) -> Option<Span> {
         Span::between(self.earlier?.window, self.window)
     }
 
-    /// What a counter gained since the look before.
+    /// The gain of a counter since the previous observation.
     pub fn gain(&self, counter: Counter, info: TcpInfo<'_>) -> Option<u64> {
         let (earlier, span) = (self.earlier?, self.span()?);
         let (before, now) = (earlier.counter(counter)?, counter.read(info)?);
@@ -346,7 +345,7 @@ impl Past<'_> {
         let mut moved = 0_u64;
         for of in NEVER_FALL {
             if let (Some(before), Some(now)) = (earlier.counter(of), of.read(info)) {
-                // Used by another connection since: every counter started anew.
+                // Another connection has used the socket since: every counter restarted.
                 moved = moved.saturating_add(now.checked_sub(before)?);
             }
         }
@@ -358,32 +357,32 @@ impl Past<'_> {
         (!may_wrap_twice).then_some(gained)
     }
 
-    /// What a counter of any kind gained since the look before.
+    /// The gain of a counter from any source since the previous observation.
     pub fn gain_of(&self, counter: Counter, socket: &Socket<'_>) -> Option<u64> {
         let (earlier, span) = (self.earlier?, self.span()?);
         let (before, now) = (earlier.counter(counter)?, counter.read_of(socket)?);
         gain(counter.bits(), before, now, span.most_gain(counter.facts().most_per_s))
     }
 
-    /// What a number that goes up and down was at the look before.
+    /// The previous value of a level that rises and falls.
     pub fn was(&self, counter: Counter) -> Option<u64> {
         self.earlier?.counter(counter)
     }
 
-    /// What a counter gained in a second since the look before.
+    /// The gain of a counter per second since the previous observation.
     pub fn rate(&self, counter: Counter, info: TcpInfo<'_>) -> Option<Estimate> {
         Some(Estimate::per_second(self.gain(counter, info)?, self.span()?))
     }
 
-    /// The time since the socket was first seen, in milliseconds; unknown of one that
-    /// was seen at its end alone.
+    /// The time since the socket was first seen, in milliseconds; `None` if it was seen only
+    /// when it ended.
     pub fn age_ms(&self) -> Option<u64> {
         let seen_ns = self.window.end_ns().saturating_sub(self.first_seen_ns);
         (seen_ns > 0 || self.ended.is_none()).then_some(seen_ns / 1_000_000)
     }
 }
 
-/// A past that outlives the look.
+/// A past that owns its data and outlives the observation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OwnedPast {
     window: Window,
@@ -394,7 +393,7 @@ pub struct OwnedPast {
 }
 
 impl OwnedPast {
-    /// Copies one.
+    /// Copies a borrowed past.
     pub fn of(past: &Past<'_>) -> Self {
         let Past { window, first_seen_ns, opening_seen, earlier, ended } = *past;
         let earlier = earlier.map(|earlier| {
@@ -404,7 +403,7 @@ impl OwnedPast {
         Self { window, first_seen_ns, opening_seen, earlier, ended }
     }
 
-    /// Lends it as it was.
+    /// Borrows it.
     pub fn lend(&self) -> Past<'_> {
         let earlier = self.earlier.as_ref();
         Past {
@@ -441,11 +440,12 @@ mod tests {
         Counter::SndbufLimited,
     ]);
 
-    /// A `tcp_info` in which these counters stand at these numbers.
+    /// A `tcp_info` with these counters, given as offsets and values.
     fn info(numbers: &[(usize, u64)]) -> [u8; 280] {
         let mut bytes = [0; 280];
         for (at, number) in numbers {
-            // Wide counters end where others begin, so the wide ones come first.
+            // Writing eight bytes overwrites what follows a narrow counter, so wide counters
+            // are given first.
             bytes[*at..at + 8].copy_from_slice(&number.to_ne_bytes());
         }
         bytes
@@ -527,7 +527,8 @@ mod tests {
         let past = Past { window, first_seen_ns: 2_000_000, opening_seen: false, earlier: None, ended: None };
         assert_eq!(past.gain(Counter::BytesSent, TcpInfo::new(&bytes)), None);
         assert_eq!(past.age_ms(), Some(5));
-        // Of one that opened and ended between two looks no age is known; 0 is none.
+        // A socket that opened and ended between two observations has no known age, not even
+        // 0.
         let ended = Some(LastSeen::default());
         assert_eq!(Past { first_seen_ns: 7_000_000, ended, ..past }.age_ms(), None);
         assert_eq!(Past { first_seen_ns: 7_000_000, ..past }.age_ms(), Some(0));

@@ -1,16 +1,15 @@
-//! Arithmetic on two looks: what a counter gained, per second, and how far off that
-//! may be.
+//! Arithmetic on two observations: the gain of a counter, its rate, and their errors.
 //!
-//! A counter of the kernel has a width and begins again at zero when that is used
-//! up.  It also begins again when the socket is used anew (`connect` with
-//! `AF_UNSPEC`, then `connect` again: same socket, same cookie).  The two are told
-//! apart by what is possible in the time between the looks: see [`gain`].
+//! A kernel counter has a fixed width and wraps to zero.  It also restarts at zero when the
+//! socket is reused (`connect` with `AF_UNSPEC`, then `connect` again: same socket, same
+//! cookie).  The two are distinguished by the gain that is possible in the time between the
+//! observations: see [`gain`].
 //!
-//! A look is not an instant: each number was read at some moment of a [`Window`],
-//! so the time between two numbers is only known to lie in a [`Span`], and what is
-//! divided by it is an [`Estimate`].
+//! An observation is not an instant: each number was read at some moment of a [`Window`].  So
+//! the time between two numbers is only known to lie in a [`Span`], and a rate over it is an
+//! [`Estimate`].
 //!
-//! Invariant: nothing here is negative, infinite or not a number.
+//! Invariant: no result is negative, infinite or NaN.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -22,12 +21,12 @@
 
 use crate::model::Window;
 
-/// What a counter of `bits` bits gained between two readings, where at most `most`
-/// is possible; `None` if it started anew in between.
+/// The gain of a counter of `bits` bits between two readings, given that at most `most` is
+/// possible; `None` if the counter restarted in between.
 ///
-/// `(now - before) mod 2^bits`, unless that is more than `most`.  A counter that
-/// was set to zero and one that wrapped both fall; the gain of the first, taken
-/// modulo its width, is more than `most` unless the counter was about to wrap.
+/// This is `(now - before) mod 2^bits`, unless that exceeds `most`.  A counter decreases both
+/// when it restarts and when it wraps; after a restart, the gain modulo the width exceeds
+/// `most` unless the counter was about to wrap.
 ///
 /// Source: RFC 1982, section 3.2 (serial number arithmetic).
 pub fn gain(bits: u32, before: u64, now: u64, most: u64) -> Option<u64> {
@@ -36,8 +35,8 @@ pub fn gain(bits: u32, before: u64, now: u64, most: u64) -> Option<u64> {
     (gained <= most).then_some(gained)
 }
 
-/// The time between two readings, of which each was made in a window: at least and
-/// at most, in nanoseconds.
+/// The time between two readings, each made in a window: its minimum and maximum, in
+/// nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     least_ns: u64,
@@ -45,19 +44,19 @@ pub struct Span {
 }
 
 impl Span {
-    /// From a reading in one window to a later one in another; `None` if the windows
-    /// leave it open whether any time passed at all.
+    /// The time from a reading in one window to a later reading in another; `None` if the
+    /// windows do not prove that any time passed.
     pub fn between(then: Window, now: Window) -> Option<Self> {
         let least_ns = now.begin_ns().checked_sub(then.end_ns()).filter(|least| *least > 0)?;
         Some(Self { least_ns, most_ns: now.end_ns().saturating_sub(then.begin_ns()).max(least_ns) })
     }
 
-    /// The least that it can be, in nanoseconds; never zero.
+    /// The minimum, in nanoseconds; never zero.
     pub const fn least_ns(self) -> u64 {
         self.least_ns
     }
 
-    /// The most that it can be, in nanoseconds.
+    /// The maximum, in nanoseconds.
     pub const fn most_ns(self) -> u64 {
         self.most_ns
     }
@@ -71,8 +70,8 @@ impl Span {
         self.least_ns as f64 / NANOSECONDS
     }
 
-    /// The most that a counter can gain in it, at this pace; a pause of the clock
-    /// between reading it and the counter is allowed for.
+    /// The maximum gain of a counter in this time at this rate, with an allowance for a pause
+    /// between reading the clock and the counter.
     pub fn most_gain(self, per_second: u64) -> u64 {
         let ns = u128::from(self.most_ns) + u128::from(SLACK_NS);
         let most = u128::from(per_second).saturating_mul(ns) / u128::from(NANOSECONDS_PER_SECOND);
@@ -83,11 +82,11 @@ impl Span {
 const NANOSECONDS: f64 = 1e9;
 const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 
-/// Two ticks of the slowest clock that Linux is built with (`CONFIG_HZ=100`).
+/// Two ticks of the slowest configurable Linux clock (`CONFIG_HZ=100`).
 const SLACK_NS: u64 = 20_000_000;
 
-/// A tick of that clock, in microseconds: times that the kernel counts in ticks
-/// (`tcpi_busy_time` and its parts) are off by up to one.
+/// One tick of that clock, in microseconds: the maximum error of times that the kernel counts
+/// in ticks (`tcpi_busy_time` and its parts).
 const TICK_US: f64 = 10_000.0;
 
 /// A number that is only known to lie within `error` of `value`.
@@ -95,23 +94,23 @@ const TICK_US: f64 = 10_000.0;
 pub struct Estimate {
     /// The number.
     pub value: f64,
-    /// How far the true one may be from it, at most.
+    /// The maximum distance of the true number from it.
     pub error: f64,
 }
 
 impl Estimate {
-    /// An amount that was gained in a time: `amount / span`, in units per second.
+    /// The rate of a gain: `amount / span`, in units per second.
     ///
-    /// The value takes the middle of the span, the error reaches to what the
-    /// shortest one gives, which is farther off than the longest.
+    /// The value uses the middle of the span.  The error extends to the rate over the minimum
+    /// of the span, which is farther away than the rate over its maximum.
     pub fn per_second(amount: u64, span: Span) -> Self {
         let value = amount as f64 / span.middle_s();
         Self { value, error: (amount as f64 / span.least_s() - value).max(0.0) }
     }
 
-    /// The part of a time that microseconds are: `part / span`, from 0 to 1.
+    /// The fraction of a time that is `part_us` microseconds: `part / span`, from 0 to 1.
     ///
-    /// What the kernel counts in ticks is off by one of them.
+    /// The error includes one tick, since the kernel counts such times in ticks.
     pub fn share(part_us: u64, span: Span) -> Self {
         let share = |part_us: f64, seconds: f64| (part_us / (seconds * 1e6)).clamp(0.0, 1.0);
         let part_us = part_us as f64;
@@ -121,7 +120,7 @@ impl Estimate {
         Self { value, error: (most - value).max(value - least) }
     }
 
-    /// With so many digits behind the point; the error covers what that leaves off.
+    /// Rounds to this number of decimals; the error includes the rounding.
     #[must_use]
     pub fn rounded(self, digits: i32) -> Self {
         let unit = 10_f64.powi(digits);
@@ -130,15 +129,15 @@ impl Estimate {
         Self { value, error: (error * unit).ceil() / unit }
     }
 
-    /// What is left of a whole, which is 1.
+    /// The remainder to 1.
     #[must_use]
     pub fn rest(self) -> Self {
         Self { value: (1.0 - self.value).clamp(0.0, 1.0), error: self.error }
     }
 }
 
-/// The part that one amount is of another, both gained in the same time and read at
-/// once, from 0 to 1; `None` of nothing.
+/// The ratio of two gains that were read at the same time, from 0 to 1; `None` if the whole is
+/// zero.
 pub fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| (part as f64 / whole as f64).clamp(0.0, 1.0))
 }
@@ -176,7 +175,7 @@ mod tests {
         assert_eq!(gain(64, 0, 1001, 1000), None, "more than is possible");
     }
 
-    /// Whatever was gained is found again, wherever the counter stood.
+    /// Every possible gain is recovered, wherever the counter started.
     #[test]
     fn every_possible_gain_is_found() {
         let mut random = fastrand::Rng::with_seed(14);
@@ -211,7 +210,7 @@ mod tests {
     fn a_rate_is_the_amount_in_a_second() {
         let exact = Span { least_ns: 2 * SECOND, most_ns: 2 * SECOND };
         assert_eq!(Estimate::per_second(1000, exact), Estimate { value: 500.0, error: 0.0 });
-        // From 800 to 1200 ms: 1000 a second, and up to 1250.
+        // Between 800 and 1200 ms: 1000 per second, at most 1250.
         let wide = Span { least_ns: 800_000_000, most_ns: 1_200_000_000 };
         let rate = Estimate::per_second(1000, wide);
         assert!((rate.value - 1000.0).abs() < 1e-9 && (rate.error - 250.0).abs() < 1e-9, "{rate:?}");
@@ -240,8 +239,7 @@ mod tests {
         assert_eq!((ratio(1, 4), ratio(0, 4), ratio(9, 4)), (Some(0.25), Some(0.0), Some(1.0)));
     }
 
-    /// The true rate is within the error, whenever in their windows the numbers
-    /// were read.
+    /// The true rate lies within the error, whenever the numbers were read in their windows.
     #[test]
     fn the_truth_is_within_the_error() {
         let mut random = fastrand::Rng::with_seed(15);
@@ -262,7 +260,7 @@ mod tests {
             assert!((rate.value - truth).abs() <= rate.error * (1.0 + 1e-9) + 1e-6, "{rate:?} {truth}");
             let round = rate.rounded(3);
             assert!((round.value - truth).abs() <= round.error * (1.0 + 1e-9) + 1e-6, "{round:?} {truth}");
-            // Ticks are counted whole, so a part of the time may look one longer or shorter.
+            // Ticks are whole, so a part of the time may appear one tick longer or shorter.
             let part = random.f64() * seconds * 1e6;
             let counted = (part + (random.f64() * 2.0 - 1.0) * TICK_US).max(0.0) as u64;
             let (share, truth) = (Estimate::share(counted, span), part / (seconds * 1e6));

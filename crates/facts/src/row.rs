@@ -1,5 +1,5 @@
-//! What a row says, for whoever reads it: any field by its name, and the
-//! facts that most programs want in types of the standard library.
+//! Access to the contents of a row: any field by its name, and the most common facts as types
+//! of the standard library.
 
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -7,13 +7,13 @@ use crate::fields::{self, Catalog, Field, Identity, Value};
 use crate::model::{Addr, Endpoint, MessageKind, Row, Socket, State, Table, states};
 
 impl Row<'_> {
-    /// What a field says, by its name (`tcp.rtt_us`; all are listed in
-    /// docs/fields.md with unit and meaning).  `None` if the socket does not
-    /// report it, if it was not asked for, or if no field has this name.
+    /// The value of a field, by its name (`tcp.rtt_us`; docs/fields.md lists all with unit and
+    /// meaning).  `None` if the socket does not report it, if it was not requested, or if no
+    /// field has this name.
     ///
-    /// A full name is found in less than a microsecond; where rows come by the
-    /// million, [`fields::Choice`] finds it once.  A member of a list (`pid`)
-    /// has no value of its own: see [`Row::holders`].
+    /// Finding a full name takes less than a microsecond; for millions of rows,
+    /// [`fields::Choice`] finds it once.  A member of a list (`pid`) has no value of its own:
+    /// see [`Row::holders`].
     pub fn value<'r>(&'r self, name: &str) -> Option<Value<'r>> {
         match field(self.socket.message_kind(), name)?.value(self)? {
             Value::Addr(Addr::None) => None,
@@ -21,77 +21,77 @@ impl Row<'_> {
         }
     }
 
-    /// [`Row::value`] as a whole number; a list is its length.
+    /// [`Row::value`] as an integer; the length, if the value is a list.
     pub fn number(&self, name: &str) -> Option<i128> {
         self.value(name)?.as_i128()
     }
 
-    /// The table that the socket belongs to; a destroyed UDP socket comes with
-    /// those of TCP, and its `protocol` tells.
+    /// The table that the socket belongs to.  A destroyed UDP socket has the table of TCP; its
+    /// `protocol` field is right.
     pub fn table(&self) -> Table {
         self.socket.sub_table().unwrap_or(self.socket.origin.table)
     }
 
-    /// The state; `None` for a number that is none, for an SCTP association,
-    /// which counts in numbers of its own, and for those of SMC that TCP has not.
+    /// The state; `None` for an unknown number, for an SCTP association, which has its own
+    /// states, and for states of SMC that TCP lacks.
     pub fn state(&self) -> Option<State> {
         let number = self.socket.state;
         let is_shared = !self.association && fields::state_text(self) == states::text(number);
         State::from_number(number).filter(|_| is_shared)
     }
 
-    /// The state as `ss` prints it (`ESTAB`); `UNKNOWN` for what is none.
+    /// The state as `ss` prints it (`ESTAB`); `UNKNOWN` for an unknown number.
     pub fn state_name(&self) -> &'static str {
         fields::state_text(self)
     }
 
-    /// Address and port of this end; `None` for families that have none.  All
-    /// zero is the wildcard; port 0 is not bound.
+    /// Address and port of this end; `None` for families without addresses.  An address of all
+    /// zeros is the wildcard; port 0 means that the socket is not bound.
     pub fn local(&self) -> Option<SocketAddr> {
         address(self.socket.local, self.socket)
     }
 
-    /// Address and port of the other end; all zero if it is not connected.
+    /// Address and port of the other end; all zeros if the socket is not connected.
     pub fn remote(&self) -> Option<SocketAddr> {
         address(self.socket.remote, self.socket)
     }
 
-    /// Unread bytes; of a listener, connections that wait to be accepted.
+    /// Unread bytes; for a listener, the number of connections waiting to be accepted.
     pub fn recv_q(&self) -> u32 {
         self.socket.recv_q
     }
 
-    /// Unacknowledged bytes; of a listener, how many connections may wait.
+    /// Unacknowledged bytes; for a listener, the maximum number of waiting connections.
     pub fn send_q(&self) -> u32 {
         self.socket.send_q
     }
 
-    /// The inode on sockfs, by which descriptors name the socket; `None` for
-    /// one that no process holds.
+    /// The inode on sockfs, which identifies the socket in /proc/PID/fd; `None` if no process
+    /// holds it.
     pub fn inode(&self) -> Option<u32> {
         Some(self.socket.inode).filter(|inode| *inode != 0)
     }
 
-    /// What tells this socket from every other that the kernel made or will
-    /// make since it was booted; `None` where the source has none (/proc text).
+    /// The socket's cookie, which no other socket has or will have until the next boot; `None`
+    /// if the source does not report it (/proc text).
     pub fn cookie(&self) -> Option<u64> {
         let known = self.socket.cookie != 0 && self.socket.proc_line().is_none();
         known.then_some(self.socket.cookie)
     }
 
-    /// The user that owns the socket; `None` where the family does not say.
+    /// The user that owns the socket; `None` if the family does not report it.
     pub fn uid(&self) -> Option<u32> {
         fields::owner(self.socket)
     }
 
-    /// Who holds the socket, newest first.  Empty if nobody does, if those who
-    /// do may not be looked into, or if processes were not asked for.
+    /// The processes that hold the socket, the newest first.  Empty if there are none, if we
+    /// lack the permission to inspect them, or if processes were not requested.
     pub fn holders(&self) -> Vec<Holding> {
         self.holders_of(self.socket.inode)
     }
 
-    /// Who holds the other end, where that was asked for and is on this
-    /// machine; else empty.
+    /// The processes that hold the other end, if they were requested and it is on this
+    /// machine.
     pub fn peer_holders(&self) -> Vec<Holding> {
         self.names.peer.map_or_else(Vec::new, |peer| self.holders_of(peer.inode))
     }
@@ -124,42 +124,41 @@ pub struct Holding {
     pub comm: Vec<u8>,
     /// The process.
     pub pid: i32,
-    /// The thread; the process's own unless threads were asked for.
+    /// The thread; equal to the process id unless threads were requested.
     pub tid: i32,
     /// The descriptor.
     pub fd: i32,
-    /// The command line, each word ended by NUL, empty for a thread of the
-    /// kernel; the last word lacks the NUL where the line was cut, at 4 KiB.
-    /// `None` unless `socket.processes.cmdline` is read.
+    /// The command line, each word terminated by NUL; empty for a kernel thread.  If the line
+    /// was cut, at 4 KiB, the last word has no NUL.  `None` unless `socket.processes.cmdline`
+    /// is read.
     pub cmdline: Option<Vec<u8>>,
-    /// The user that the process acts as; `None` unless
-    /// `socket.processes.uid` (or `.cmdline`) is read.
+    /// The user that the process runs as; `None` unless `socket.processes.uid` (or `.cmdline`)
+    /// is read.
     pub uid: Option<u32>,
-    /// That user's name, if there is one; asked for likewise.
+    /// The name of that user, if there is one; read under the same condition.
     pub user: Option<Vec<u8>>,
 }
 
 impl Holding {
-    /// The command name with nothing in it that acts on a terminal.
+    /// The command name, escaped so that it cannot control a terminal.
     pub fn name(&self) -> String {
         fields::printable(&self.comm)
     }
 
-    /// The name of the user that the process acts as, or the number of one without a
-    /// name, with nothing in it that acts on a terminal; `None` where that was not
-    /// asked for or is not known.
+    /// The name of the user that the process runs as, or the uid if there is no name, escaped
+    /// so that it cannot control a terminal; `None` if it was not requested or is unknown.
     pub fn user_name(&self) -> Option<String> {
         let number = || self.uid.map(|uid| uid.to_string());
         self.user.as_deref().map(fields::printable).or_else(number)
     }
 }
 
-/// The row of the table that a name stands for among those of a kind of message.
+/// The field with this name among the fields of a kind of message.
 fn field(message_kind: MessageKind, name: &str) -> Option<&'static Field> {
     let catalog = Catalog::shared();
     catalog.of_kind(message_kind, name).or_else(|| {
         let named = catalog.named(name).ok()?;
-        // The full name of another kind of message's field is not looked for again.
+        // A full name that belongs to another kind of message is not searched again.
         let is_short = named.member.is_none() && named.field.name != name;
         is_short.then(|| catalog.of_kind(message_kind, named.field.name))?
     })
@@ -171,7 +170,7 @@ fn address(end: Endpoint, socket: &Socket<'_>) -> Option<SocketAddr> {
         Addr::V4(octets) => Some(SocketAddr::from((octets, port))),
         Addr::V6(octets) => {
             let ip = Ipv6Addr::from(octets);
-            // Elsewhere the interface says nothing of the address.
+            // For other addresses the interface is not part of the address.
             let scope = if ip.is_unicast_link_local() { socket.ifindex } else { 0 };
             Some(SocketAddrV6::new(ip, port, 0, scope).into())
         }

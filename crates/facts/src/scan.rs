@@ -1,14 +1,14 @@
-//! Numbers at the beginning of text, as C's `scanf` takes them.
+//! Parses numbers at the beginning of text, as C's `scanf` does.
 //!
-//! Leading white space and a sign are part of the number, what follows its
-//! digits is not looked at, and what is too large is cut to the width of the
-//! result: the reference reads every file of /proc in this way.
+//! Leading white space and a sign are accepted, text after the digits is ignored, and numbers
+//! that are too large are truncated to the width of the result: the reference reads all files
+//! of /proc this way.
 //!
 //! Source: scanf(3), strtol(3).
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
-/// `%d` with 64 bits: the number, and what follows it.
+/// `%d` with 64 bits: the number, and the text after it.
 pub fn integer(text: &[u8]) -> Option<(i64, &[u8])> {
     let (negative, digits) = sign(blanks(text));
     let (magnitude, rest) = magnitude(digits)?;
@@ -31,20 +31,20 @@ pub fn unsigned(text: &[u8]) -> Option<u32> {
     Some(value as u32)
 }
 
-/// What follows leading white space.
+/// The text after leading white space.
 pub fn blanks(text: &[u8]) -> &[u8] {
     let blanks = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t'..=b'\r')).count();
     text.get(blanks..).unwrap_or_default()
 }
 
-/// `%*s`: what follows the next word; `None` if there is none.
+/// `%*s`: the text after the next word; `None` if there is no word.
 pub fn skip_word(text: &[u8]) -> Option<&[u8]> {
     let text = blanks(text);
     let word = text.iter().take_while(|byte| !matches!(byte, b' ' | b'\t'..=b'\r')).count();
     if word == 0 { None } else { text.get(word..) }
 }
 
-/// Undoes the octal escapes of blanks and backslashes in tables of mounts.
+/// Decodes the octal escapes of blanks and backslashes in mount tables.
 pub fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -73,7 +73,7 @@ fn sign(text: &[u8]) -> (bool, &[u8]) {
     }
 }
 
-/// Digits, saturating; `None` if there are none.
+/// Parses digits, clamping at the maximum; `None` if there are none.
 fn magnitude(text: &[u8]) -> Option<(u64, &[u8])> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at_checked(digits)?;

@@ -1,12 +1,12 @@
-//! One stable sort for lists of any kind.
+//! One stable sort for lists of any type.
 //!
-//! The sort of the standard library is compiled anew for each type and each order,
-//! some seven kilobytes every time.  What is sorted once a run goes through this
-//! one instead: it sorts the places, and then moves each item once.
+//! The standard library's sort is compiled separately for each type and ordering, some seven
+//! kilobytes each time.  Lists that are sorted once per run use this function instead: it
+//! sorts the indexes and then moves each item once.
 
 use std::cmp::Ordering;
 
-/// Sorts `items` by `order`; equal ones keep theirs.
+/// Sorts `items` by `order`; equal items keep their order.
 pub fn sort_by<T>(items: &mut [T], order: &mut dyn FnMut(&T, &T) -> Ordering) {
     let mut from = places(items.len(), &mut |a, b| match (items.get(a), items.get(b)) {
         (Some(a), Some(b)) => order(a, b),
@@ -15,18 +15,19 @@ pub fn sort_by<T>(items: &mut [T], order: &mut dyn FnMut(&T, &T) -> Ordering) {
     move_all(&mut from, &mut |to, from| items.swap(to, from));
 }
 
-/// The places `0..len` in this order.
+/// The indexes `0..len` in this order.
 fn places(len: usize, order: &mut dyn FnMut(usize, usize) -> Ordering) -> Vec<usize> {
     let mut places: Vec<usize> = (0..len).collect();
     places.sort_by(|a, b| order(*a, *b));
     places
 }
 
-/// Swaps until each place has what `from` says, one cycle after the other.
+/// Swaps items, cycle by cycle, until each place holds the item that `from` assigns to it.
 fn move_all(from: &mut [usize], swap: &mut dyn FnMut(usize, usize)) {
     for start in 0..from.len() {
         let mut to = start;
-        // A place that has its item is its own source, which ends the cycle.
+        // The cycle ends at the place whose source is `start`; a place that holds its item is
+        // its own source.
         while let Some(source) = from.get_mut(to).map(|source| std::mem::replace(source, to))
             && source != start
         {

@@ -1,13 +1,13 @@
-//! What people want to know and the command that tells them.
+//! Questions about sockets, and the commands that answer them.
 //!
-//! The help of `ss`, its manual page and the README are made of this table or
-//! held to it; `crates/ss/tests/readme.rs` runs every command of it on sockets
-//! for which it has an answer.
+//! The help of `ss`, its manual page and the README print this table or are checked against
+//! it; `crates/ss/tests/readme.rs` runs every command on sockets for which the answer is
+//! known.
 
 /// A question and the command that answers it.
 #[derive(Clone, Copy, Debug)]
 pub struct Example {
-    /// What one wants to know: no sentence.
+    /// The question, as a phrase without a full stop.
     pub wanted: &'static str,
     /// The command, quoted for a shell.
     pub command: &'static str,
@@ -57,12 +57,12 @@ mod tests {
 
     #[test]
     fn the_table_fits_a_help_text() {
-        // Two more lines stand around it.
+        // The help shows this list with two more lines around it.
         assert!(EXAMPLES.len() <= 18, "{}", EXAMPLES.len());
         for Example { wanted, command } in EXAMPLES {
             assert!(wanted.len() <= 46 && command.len() <= 80, "{command}");
             assert!(command.starts_with("ss ") && !wanted.ends_with('.'), "{command}");
-            // One of them would close connections of whoever tries it.
+            // `-K` would close the connections of whoever tries the example.
             assert!(!command.split(' ').any(|word| word.starts_with("-K") || word == "--kill"), "{command}");
             assert!(!wanted.contains('|') && !command.contains('|'), "{command}: it is a cell of a table");
         }

@@ -1,13 +1,13 @@
-//! The options of `ss` and `sockdiag`, as data: how each is written, what
-//! follows it, and what help and manuals say about it.
+//! The options of `ss` and `sockdiag`, as data: their spellings, their arguments, and their
+//! texts in help and manuals.
 //!
 //! The two programs parse their command lines in different ways and do
 //! different things with an option, so neither parsers nor actions are here.
-//! A program attaches its actions with a `match` over [`Key`], which does not
-//! compile while one of them is missing.
+//! A program attaches its actions with a `match` over [`Key`], which does not compile until it
+//! handles every key.
 //!
-//! Invariant: every key has exactly one entry in [`OPTIONS`]; one list makes
-//! both.
+//! Invariant: every key has exactly one entry in [`OPTIONS`], because one macro call generates
+//! the keys and the entries.
 //!
 //! Invariant: this crate depends on nothing.
 
@@ -22,72 +22,73 @@ pub use table::{Key, OPTIONS};
 /// An option.
 #[derive(Debug)]
 pub struct Opt {
-    /// Which one.
+    /// The key that names this option.
     pub key: Key,
-    /// Its letters; help shows the first.  May be empty.
+    /// Its one-letter spellings; help shows the first.  May be empty.
     pub short: &'static str,
     /// Its names, without dashes; help shows the first.
     pub long: &'static [&'static str],
-    /// What follows it; `None` if nothing does.
+    /// The argument; `None` if the option takes none.
     pub argument: Option<Argument>,
-    /// What help says; may be empty.
+    /// Its line in the help text; may be empty.
     pub help: &'static str,
     /// Further lines of help, each with its newline; may be empty.
     pub more: &'static str,
-    /// What manuals say: sentences.
+    /// Its description in the manuals: full sentences.
     pub doc: &'static str,
-    /// Where the help of `ss` lists it.
+    /// The section of the help of `ss` that lists it.
     pub section: Section,
-    /// What it is about.
+    /// Its topic, such as names or columns.
     pub topic: Topic,
 }
 
 impl Opt {
-    /// Whether the reference, `ss` of iproute2 7.3, lacks it.  `ss` matches
-    /// such an option only when it is spelled in full.
+    /// Whether `ss` of iproute2 7.3 lacks this option.  `ss` accepts an extension only when it
+    /// is spelled in full.
     pub const fn is_extension(&self) -> bool {
         matches!(self.section, Section::Extension)
     }
 
-    /// Whether it means the same in `ss` and in `sockdiag`.
+    /// Whether `sockdiag` has this option too, with the same meaning as in `ss`.
     pub const fn is_shared(&self) -> bool {
         !matches!(self.topic, Topic::Ss)
     }
 }
 
-/// What follows an option.
+/// The argument of an option.
 #[derive(Clone, Copy, Debug)]
 pub struct Argument {
-    /// How help calls it: `FIELD[,FIELD]`.
+    /// Its placeholder in help: `FIELD[,FIELD]`.
     pub shown: &'static str,
-    /// What it can be.
+    /// The values it accepts.
     pub kind: Kind,
 }
 
-/// What an argument can be.
+/// The values that an argument accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The path of a file; `-` is a standard stream.
     File,
     /// One of these words.
     Word(&'static [&'static str]),
-    /// Such words with commas between them.
+    /// Several of these words, separated by commas.
     Words(&'static [&'static str]),
-    /// Names of fields with commas between them.
+    /// Names of fields, separated by commas.
     Fields,
-    /// The same, with `-` before a name whose largest values come first.
+    /// Names of fields, separated by commas; `-` before a name sorts in descending order.
     SortKeys,
     /// A number that is not negative.
     Number,
     /// A network namespace: a name of ip-netns(8), a path, or a word with a colon.
     Namespace,
-    /// Network namespaces with commas between them, each one of these.
+    /// Network namespaces, separated by commas, each in one of these forms.
     Namespaces(&'static [&'static str]),
 }
 
 impl Kind {
-    /// The words that it can be; none if it is no word of a list.  Those in capitals,
-    /// `NAME` or the last of `pid:PID`, stand for what the user names.
+    /// The words to choose from; empty if the argument is not a word of a list.  Words in
+    /// capitals, such as `NAME` or the second half of `pid:PID`, stand for a value from the
+    /// user.
     pub const fn words(self) -> &'static [&'static str] {
         match self {
             Self::Word(words) | Self::Words(words) | Self::Namespaces(words) => words,
@@ -96,39 +97,39 @@ impl Kind {
     }
 }
 
-/// A part of the help text of `ss`; an empty line stands between two.
+/// A section of the help text of `ss`; an empty line separates sections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
-    /// What is shown and how.
+    /// What to show, and how.
     General,
     /// Which sockets are listed.
     Sockets,
-    /// What is done to them, and the form of rows.
+    /// Actions on the listed sockets, and the output format.
     Output,
     /// The list of tables.
     Query,
     /// Files, and the language of filters.
     Files,
-    /// What the reference lacks.
+    /// Options that the reference lacks.
     Extension,
 }
 
-/// What an option is about.
+/// The topic of an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
     /// Which sockets: families, tables, states and filters.
     Selection,
-    /// In which network namespaces.
+    /// Which network namespaces to list.
     Namespaces,
     /// Whether numbers and addresses are shown by name.
     Names,
-    /// What is shown of a socket beyond its columns.
+    /// Details of a socket beyond its columns.
     Details,
     /// Which fields are columns, in what order rows come, and how many.
     Columns,
-    /// In what form rows are written.
+    /// The output format.
     Form,
-    /// What only `ss` has.
+    /// Options that only `ss` has.
     Ss,
 }
 
@@ -137,7 +138,7 @@ pub enum Topic {
 pub struct StateWord {
     /// Its spellings; manuals show the first.
     pub names: &'static [&'static str],
-    /// What manuals say: sentences.
+    /// Its description in the manuals: full sentences.
     pub doc: &'static str,
 }
 
@@ -160,7 +161,7 @@ pub const EXCLUDE: StateWord =
 
 /// The option of a key.
 pub fn option(key: Key) -> &'static Opt {
-    // In range: the list that makes the keys makes their entries, in order.
+    // In range: the macro that generates the keys generates their entries in the same order.
     &OPTIONS[key as usize]
 }
 
@@ -214,7 +215,8 @@ mod tests {
         }
     }
 
-    /// What a program without the habits of `ss` has to offer to ask the same questions.
+    /// The options that both programs share cover every topic, so `sockdiag` answers the same
+    /// questions as `ss`.
     #[test]
     fn what_both_programs_share_selects_shows_and_writes() {
         let shared = |topic| OPTIONS.iter().filter(move |option| option.topic == topic);

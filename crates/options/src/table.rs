@@ -5,7 +5,7 @@
 use crate::Kind::{self, Fields, File, Namespace, Namespaces, Number, SortKeys, Word, Words};
 use crate::{Argument, Opt, Section, Topic};
 
-/// Makes the keys and the table from one list.
+/// Generates the keys and the table from one list.
 macro_rules! options {
     ($( $key:ident(
         $short:literal, [$first:literal $(, $other:literal)*], $section:ident, $topic:ident, $help:literal, $doc:literal
@@ -224,10 +224,10 @@ options! {
         "Shows what a listener accepts, from where it can be reached, and how full its backlog is.");
 }
 
-/// What the reference's help lists after `FAMILY`; more are accepted.
+/// The values that the reference's help lists for `FAMILY`; the program accepts more.
 const FAMILIES: &[&str] = &["inet", "inet6", "link", "unix", "netlink", "vsock", "tipc", "xdp", "help"];
 
-/// What the reference's help lists after `QUERY`; more are accepted.
+/// The values that the reference's help lists for `QUERY`; the program accepts more.
 const TABLES: &[&str] = &[
     "all",
     "inet",
@@ -250,13 +250,13 @@ const TABLES: &[&str] = &[
     "xdp",
 ];
 
-/// What `--source` takes.
+/// The values of `--source`.
 const SOURCES: &[&str] = &["walk", "netlink", "proc"];
 
-/// What can be made of the tables of options and fields.
+/// The documents that can be generated from the tables of options and fields.
 const DOCUMENTS: &[&str] = &["man", "man-filter", "man-fields", "options", "fields", "bash", "zsh", "fish"];
 
-/// How a network namespace can be named.
+/// The ways to name a network namespace.
 const NAMESPACES: &[&str] = &["all", "NAME", "PATH", "INODE", "pid:PID", "container:NAME"];
 
 const FILTER: &str = "       FILTER := [ state STATE-FILTER ] [ EXPRESSION ]

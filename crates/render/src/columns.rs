@@ -22,9 +22,9 @@ pub struct Columns<'w> {
 }
 
 impl<'w> Columns<'w> {
-    /// A listing of these values; begins with their names if `header`.  People see
-    /// names as they were given and amounts with units; programs get the full names,
-    /// which end in the unit, and numbers as they are.
+    /// Starts a listing of these values, with a header of their names if `header`.  Aligned
+    /// output shows names as the user typed them and amounts with units; CSV and TSV get full
+    /// names, which end in the unit, and plain numbers.
     ///
     /// # Errors
     /// When writing to the output fails.
@@ -32,7 +32,7 @@ impl<'w> Columns<'w> {
         Self::led(choices, shape, header, &Lead::default(), out)
     }
 
-    /// The same, whose separated lines begin with what stands before each row.
+    /// Like [`Self::new`], but each CSV or TSV line begins with the cells of `lead`.
     ///
     /// # Errors
     /// When writing to the output fails.
@@ -77,7 +77,7 @@ impl Columns<'_> {
         }
     }
 
-    /// Shows rows that were kept.
+    /// Prints rows that [`Self::keep`] stored.
     ///
     /// # Errors
     /// When writing to the output fails.
@@ -110,11 +110,10 @@ impl Sink for Columns<'_> {
     }
 }
 
-/// Reads names with commas between them as choices of fields, where sockets of these
-/// tables are asked for.
+/// Parses field names, separated by commas, into choices for a listing of these tables.
 ///
 /// # Errors
-/// When a name stands for no field.
+/// When a name matches no field.
 pub fn choices(catalog: &Catalog, names: &str, tables: TableSet) -> Result<Vec<Choice>, ChoiceError> {
     Choice::list(catalog, names, tables)
 }

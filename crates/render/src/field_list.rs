@@ -1,7 +1,7 @@
 //! The list of fields that `--columns help` prints.
 //!
-//! For a program, and for grep, a field is a line; for people nothing is wider
-//! than the terminal.
+//! Each field is one line when the output is not a terminal, so that grep finds it; on a
+//! terminal, lines are folded at its width.
 
 use std::fmt::Write as _;
 
@@ -29,9 +29,9 @@ impl Entry {
     }
 }
 
-/// Every field that sockets of these tables can report, or of all, in print order:
-/// its name, the token of the text, unit, type, what becomes of it, and what it
-/// means.  A field is a line, or where a `width` is given as many lines as that takes.
+/// Lists the fields that sockets of these tables report, or all fields, in print order: name,
+/// token in the text of `ss`, unit, type, kind of metric, and meaning.  Each field is one
+/// line, or is folded to `width` if one is given.
 pub fn text(catalog: &Catalog, tables: Option<TableSet>, width: Option<usize>) -> String {
     let mut seen: Vec<&str> = Vec::new();
     let mut entries = Vec::new();
@@ -50,8 +50,8 @@ pub fn text(catalog: &Catalog, tables: Option<TableSet>, width: Option<usize>) -
     folded(&entries, width.unwrap_or(usize::MAX))
 }
 
-/// The form of a field in the text of `ss`, and the words in front of its value; empty if
-/// the text does not show it.
+/// The token of a field in the text of `ss`, with the words that precede its value; empty if
+/// the text does not show the field.
 pub fn tokens(field: &Field) -> String {
     let shape = field.token().unwrap_or_default();
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
@@ -61,11 +61,11 @@ pub fn tokens(field: &Field) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// Names to the left, everything else to the right, folded at blanks.
+/// Prints names on the left and everything else on the right, folded at blanks.
 fn folded(entries: &[Entry], width: usize) -> String {
     let width = width.max(INDENT + 8);
     let longest = entries.iter().map(|entry| entry.name.len()).filter(|len| *len <= NAMES).max().unwrap_or(0);
-    // Below this too little would be left for the text.
+    // On a narrower terminal the text column would have fewer than 30 characters.
     let left = if width >= longest + 2 + 30 { longest + 2 } else { INDENT };
     let mut text = String::new();
     for entry in entries {
@@ -86,7 +86,7 @@ fn folded(entries: &[Entry], width: usize) -> String {
     text
 }
 
-/// Where the next letter goes.
+/// The position where the next character goes.
 struct Line<'t> {
     text: &'t mut String,
     at: usize,
@@ -106,7 +106,7 @@ impl Line<'_> {
         self.at = self.at.max(self.left);
     }
 
-    /// A blank, or a new line where the next word does not fit behind it.
+    /// Appends a blank, or a line break if the next word of length `next` does not fit.
     fn blank(&mut self, next: usize) {
         if self.at + 1 + next > self.width {
             self.fold();
@@ -116,7 +116,7 @@ impl Line<'_> {
         }
     }
 
-    /// A word, cut where it is longer than a whole line.
+    /// Appends a word, split if it is longer than a whole line.
     fn word(&mut self, word: &str) {
         for letter in word.chars() {
             if self.at >= self.width {

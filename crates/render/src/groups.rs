@@ -1,13 +1,12 @@
-//! Rows counted by what they have in common, with what their numbers come to.
+//! Counts rows that share values, with totals of their numbers.
 //!
-//! Memory holds one line for each group, of bounded length, and none for a row;
-//! percentiles alone keep a number for each row.  Groups are ordered by their counts, the
-//! largest first, or by a column that was asked for; groups that are equal there
-//! are ordered by name.
+//! Memory grows with the number of groups, not of rows; only percentiles store a number for
+//! each row.  Groups are sorted by count, the largest first, or by a requested column; ties
+//! are sorted by name.
 //!
-//! What numbers come to follows from their field, and the header says it: amounts
-//! add up (`sum(bytes_sent)`), of everything else the largest is shown
-//! (`max(rtt)`), unless something else is asked for (`avg(rtt)`, `p95(rtt)`).
+//! The field determines the default function, and the header names it: amounts are summed
+//! (`sum(bytes_sent)`), of other numbers the maximum is shown (`max(rtt)`), unless the user
+//! requests another function (`avg(rtt)`, `p95(rtt)`).
 
 mod totals;
 
@@ -35,11 +34,11 @@ pub use totals::{Total, TotalError, totals};
 
 /// The fields to group by, and the totals of each group.
 pub struct Grouping {
-    /// Rows that agree in all of these are a group.
+    /// Rows with equal values in all of these fields form a group.
     pub by: Vec<Choice>,
     /// The totals of each group.
     pub totals: Vec<Total>,
-    /// The column that groups are ordered by, and whether the largest is first.
+    /// The index of the sort column, and whether the order is descending.
     pub order: Option<(usize, bool)>,
     /// How many groups to show.
     pub limit: Option<u64>,
@@ -58,14 +57,14 @@ impl Grouping {
         by.chain(["count".to_owned()]).chain(self.totals.iter().map(Total::heading))
     }
 
-    /// The same with the full names of fields.
+    /// Like [`Self::names`], but with the full names of fields.
     pub fn full_names(&self) -> impl Iterator<Item = String> {
         let by = self.by.iter().map(Choice::full_name);
         by.chain(["count".to_owned()]).chain(self.totals.iter().map(Total::full_name))
     }
 
-    /// The column that a name stands for: as it heads the column, in full, or the name
-    /// of what is summed up.
+    /// The index of the column with this name: its header, its full name, or the name of the
+    /// field that is totalled.
     pub fn column(&self, name: &str) -> Option<usize> {
         let totals = self.by.len() + 1;
         self.names()
@@ -75,31 +74,32 @@ impl Grouping {
     }
 }
 
-/// A group: how many rows, and what their numbers come to so far.
+/// A group: the number of its rows and its running totals.
 #[derive(Clone, Debug)]
 struct Group {
     count: u64,
     totals: Vec<Sofar>,
 }
 
-/// The key of a group: for each field its cell, with the length before it.
+/// The key of a group: each cell, preceded by its length.
 ///
-/// One piece, since there may be a million of them.  A cell of more than [`LONGEST`]
-/// bytes is cut, and what tells it from others that begin so stands behind it.
+/// It is a single allocation, since there may be a million groups.  A cell of more than
+/// [`LONGEST`] bytes is cut and followed by hashes of the whole cell, so that cells with the
+/// same beginning remain distinct.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Name(Box<[u8]>);
 
-/// Letters of a cell that a group keeps.
+/// The number of characters of a cell that a group keeps.
 const LONGEST: usize = 512;
 /// The length of a cell without a value.
 const ABSENT: u16 = u16::MAX;
 /// Set in the length of a cell that was cut.
 const IS_CUT: u16 = 1 << 15;
-/// Bytes of the hashes behind a cell that was cut.
+/// The number of hash bytes that follow a cut cell.
 const HASHES: usize = 16;
 
 impl Name {
-    /// Cells that end there in these bytes.
+    /// Builds the key from `cells`; each cell ends at the matching offset of `ends`.
     fn of(cells: &[u8], ends: &[Option<usize>]) -> Self {
         let mut name = Vec::with_capacity(cells.len() + 2 * ends.len());
         let mut from = 0;
@@ -112,7 +112,7 @@ impl Name {
             from = end;
             let start = escape::shortened(cell, LONGEST);
             let kept = start.unwrap_or(cell);
-            // Letters have four bytes at most.
+            // A character has at most four bytes, so the length fits.
             let length = u16::try_from(kept.len()).unwrap_or(0);
             let flag = if start.is_some() { IS_CUT } else { 0 };
             name.extend_from_slice(&(length | flag).to_ne_bytes());
@@ -141,7 +141,7 @@ impl Name {
         })
     }
 
-    /// The cells as they are shown.
+    /// The cells as printed: a cut cell ends in the mark of truncation.
     fn shown(&self) -> Vec<Option<Cow<'_, [u8]>>> {
         let shown = |(cell, is_cut)| {
             if is_cut { Cow::Owned([cell, escape::CUT.as_bytes()].concat()) } else { Cow::Borrowed(cell) }
@@ -161,7 +161,7 @@ pub struct Groups<'w> {
     grouping: Grouping,
     found: HashMap<Name, Group>,
     out: Listed<'w>,
-    /// Cells of a row, and where each ends.
+    /// The cells of the current row, and the offset where each ends.
     cells: Vec<u8>,
     ends: Vec<Option<usize>>,
 }
@@ -175,7 +175,7 @@ impl<'w> Groups<'w> {
         Self::led(grouping, shape, header, &Lead::default(), out)
     }
 
-    /// The same, whose separated lines begin with what stands before each group.
+    /// Like [`Self::new`], but each CSV or TSV line begins with the cells of `lead`.
     ///
     /// # Errors
     /// When writing to the output fails.
@@ -217,7 +217,7 @@ impl<'w> Groups<'w> {
         Self { grouping, found: HashMap::new(), out, cells: Vec::new(), ends: Vec::new() }
     }
 
-    /// Lists the groups; a document ends with the trailer.
+    /// Prints the groups; a JSON document ends with the trailer.
     ///
     /// # Errors
     /// When writing to the output fails.
@@ -275,8 +275,8 @@ impl<'w> Groups<'w> {
     }
 }
 
-/// Cells of a row as the object that it is in a document: each as the value that it was
-/// made of, `null` for none.  A line without its newline.
+/// Serializes the cells of a row as a JSON object, each converted back to its value and `null`
+/// if absent.  The line has no newline.
 pub fn object(keys: &[String], choices: &[Choice], cells: &[Option<Cow<'_, [u8]>>]) -> Vec<u8> {
     // Writing to memory does not fail.
     serde_json::to_vec(&Cells { keys, choices, row: cells }).unwrap_or_default()
@@ -302,7 +302,7 @@ impl Serialize for Cells<'_> {
     }
 }
 
-/// A group as an object: `null` where its rows do not report something.
+/// A group as a JSON object, with `null` for values that its rows do not report.
 struct Object<'o> {
     keys: &'o [String],
     by: &'o [Choice],
@@ -331,11 +331,11 @@ impl Serialize for Object<'_> {
     }
 }
 
-/// A cell as the value that it was made of: a number, a text, or a list of either,
-/// with what the other forms of JSON say of text beside it.
+/// A cell converted back to its value: a number, a text, or a list of either, together with
+/// the `_hex` and `_truncated` members that JSON adds to text.
 #[derive(Default)]
 struct Texts {
-    /// Bytes of each text in hexadecimal, where it is one.
+    /// The bytes of each text in hexadecimal; empty for other values.
     hex: Vec<Value>,
     is_odd: bool,
     is_cut: bool,
@@ -351,7 +351,7 @@ impl Texts {
             all.value = all.scalar(cell, kind);
             return all;
         }
-        // A command line in a list is a list itself.
+        // A command line as a member of a list is itself a list, of arguments.
         let is_line = named.member.is_some() && kind == Kind::Texts;
         let mut values = Vec::new();
         for part in escape::parts(cell, b',') {
@@ -370,9 +370,9 @@ impl Texts {
         all
     }
 
-    /// A text without the separators of lists.
+    /// Parses a number or a text that contains no list separators.
     fn scalar(&mut self, text: &[u8], kind: Kind) -> Value {
-        // It is nowhere else: in a text it is escaped.
+        // An unescaped mark of truncation can only be the end of a cut text.
         let whole = text.strip_suffix(escape::CUT.as_bytes());
         self.is_cut |= whole.is_some();
         let text = whole.unwrap_or(text);

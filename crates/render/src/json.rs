@@ -1,18 +1,17 @@
-//! Rows as JSON: one document, or one object a line.
+//! Rows as JSON: one document, or one object per line.
 //!
-//! One rule makes the keys: a field's stable name, nested by its point, so
-//! `tcp.rtt_us` is `.tcp.rtt_us`.  What a row does not report is absent, a
-//! number is a number, a 64-bit identity is its digits in a string (see
-//! [`Kind::Wide`]).  Text is a string; where its bytes are no UTF-8, wrong ones
-//! are replaced by U+FFFD and a second key with `_hex` behind the name has all
-//! of them.  Text that is too long is cut, and a key with `_truncated` behind the
-//! name is true: a text takes no more than 4 KiB as it is written, and the texts of
-//! a row that are not short no more than some 32 KiB.
+//! One rule determines the keys: a field's stable name, nested at its dot, so `tcp.rtt_us` is
+//! `.tcp.rtt_us`.  Fields that a row does not report are absent; numbers are numbers, but a
+//! 64-bit identifier is a string of digits (see [`Kind::Wide`]).  Text is a string; where its
+//! bytes are not UTF-8, invalid ones become U+FFFD and a second key, with the suffix `_hex`,
+//! holds all bytes.  Text that is too long is cut, and a key with the suffix `_truncated` is
+//! true: a text is at most 4 KiB as written, and all long texts of a row together about 32
+//! KiB.
 //!
-//! Rows are serialized as they come, straight from the table of fields: memory
-//! does not grow with their number.  Errors stand last, since they are known last.
+//! Rows are serialized as they arrive, straight from the table of fields, so memory does not
+//! grow with their number.  Errors come last, since they are known last.
 //!
-//! [`mod@schema`] describes all this from the same table.
+//! [`mod@schema`] generates the JSON Schema of this format from the same table.
 
 mod chosen;
 mod compact;
@@ -38,18 +37,18 @@ pub use document::{Counted, Header, Trailer, counts};
 use safe::{Room, Safe};
 pub(crate) use value::{hex_key, truncated_key};
 
-/// The version of the form: it goes up when a key changes its meaning or goes
-/// away, not when one is added.
+/// The version of the format: it increases when a key changes its meaning or is removed, not
+/// when a key is added.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// The layout of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// One document; a socket a line.
+    /// One document, with each socket on its own line.
     Document,
     /// One document, indented.
     Pretty,
-    /// A socket a line, and nothing around them.
+    /// One object per line, without an enclosing document.
     Lines,
 }
 
@@ -60,9 +59,9 @@ const BUFFER: usize = 64 << 10;
 struct Entry {
     field: &'static Field,
     key: &'static str,
-    /// The key of the raw bytes, where it may be needed.
+    /// The key of the raw bytes, for fields that may need it.
     hex: String,
-    /// The key as it is written.
+    /// The key with its JSON syntax.
     written: compact::Key,
 }
 
@@ -76,14 +75,14 @@ impl Entry {
 /// The fields nested under one key.
 struct Subject {
     key: &'static str,
-    /// The key as it is written.
+    /// The key with its JSON syntax.
     written: compact::Key,
     parts: Vec<Part>,
 }
 
-/// The fields of it that one kind of socket reports.
+/// The fields of a subject that one kind of socket reports.
 struct Part {
-    /// The sockets that can report any of it; the fields of others are not read.
+    /// Whether a row can report any of these fields; if not, none of them is read.
     of: fn(&Row<'_>) -> bool,
     entries: Vec<Entry>,
 }
@@ -118,7 +117,7 @@ pub struct Json<'w> {
     form: Form,
     content: Content,
     rows: u64,
-    /// The first members of each object of a listing by lines.
+    /// The members that begin each object in JSON lines.
     lead: Vec<u8>,
     /// The start of the current item.
     item: usize,
@@ -149,8 +148,8 @@ impl<'w> Json<'w> {
         Self::begin(Content::Chosen(Chosen::new(choices)), "sockets", form, opening, out)
     }
 
-    /// A listing of the fields of chosen values, nested as those that options show; of a
-    /// field that has an error, that too.
+    /// Starts a listing of the fields of chosen values, nested like those that options show;
+    /// the `_error` field of a chosen field is listed too.
     ///
     /// # Errors
     /// When writing to the output fails.
@@ -179,12 +178,12 @@ impl<'w> Json<'w> {
         Self::begin(Content::Shown(plans), "sockets", form, opening, out)
     }
 
-    /// From now on each object of a listing by lines begins with these members.
+    /// Sets the members that begin each object in JSON lines from now on.
     pub fn lead(&mut self, lead: &Lead) {
         self.lead = lead.members();
     }
 
-    /// Appends a row as the line that it would be, to be shown later.
+    /// Appends the line of a row to `out`, to be printed later.
     ///
     /// # Errors
     /// When writing to the output fails.
@@ -196,7 +195,7 @@ impl<'w> Json<'w> {
         Ok(())
     }
 
-    /// Shows what was kept.
+    /// Prints rows that [`Self::keep`] stored.
     ///
     /// # Errors
     /// When writing to the output fails.
@@ -205,7 +204,7 @@ impl<'w> Json<'w> {
         if self.buffer.len() >= BUFFER { self.write_out() } else { Ok(()) }
     }
 
-    /// A document of groups, which are its items.
+    /// Starts a document whose items are groups.
     ///
     /// # Errors
     /// When writing to the output fails.
@@ -258,7 +257,7 @@ impl<'w> Json<'w> {
         Ok(json)
     }
 
-    /// Writes an item that is no row.
+    /// Writes an item that is not a row.
     pub(crate) fn item<T: Serialize + ?Sized>(&mut self, item: &T) -> io::Result<()> {
         self.separate();
         let depth = if self.form == Form::Pretty { 2 } else { 0 };
@@ -267,7 +266,7 @@ impl<'w> Json<'w> {
         if self.buffer.len() >= BUFFER { self.write_out() } else { Ok(()) }
     }
 
-    /// Writes what stands before an item.
+    /// Writes the separator that precedes an item.
     fn separate(&mut self) {
         self.item = self.buffer.len();
         if self.form != Form::Lines {
@@ -286,7 +285,7 @@ impl<'w> Json<'w> {
         self.rows += 1;
     }
 
-    /// Puts the lead into the object that was written last.
+    /// Inserts the lead at the beginning of the last written object.
     fn put_lead(&mut self) {
         let Self { buffer, lead, item, .. } = self;
         if lead.is_empty() || buffer.get(*item) != Some(&b'{') {
@@ -323,7 +322,7 @@ impl<'w> Json<'w> {
         self.flush()
     }
 
-    /// A member of the document, in a line of its own.
+    /// Writes a member of the document, on its own line.
     fn member(&mut self, key: &str, value: &impl Serialize) -> io::Result<()> {
         self.line(1);
         self.put(key, 0)?;
@@ -331,7 +330,7 @@ impl<'w> Json<'w> {
         self.put(value, 1)
     }
 
-    /// Begins a line, where lines are indented.
+    /// Begins a line, if the form is indented.
     fn line(&mut self, depth: usize) {
         if self.form == Form::Pretty {
             self.buffer.push(b'\n');
@@ -339,7 +338,7 @@ impl<'w> Json<'w> {
         }
     }
 
-    /// Appends a value; `depth` is how deep its lines are in the document.
+    /// Appends a value; `depth` is the indentation level of its lines.
     fn put<T: Serialize + ?Sized>(&mut self, value: &T, depth: usize) -> io::Result<()> {
         if self.form != Form::Pretty {
             return serialize(&mut self.buffer, CompactFormatter, value);
@@ -372,7 +371,7 @@ impl Sink for Json<'_> {
 
     fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
         let message_kind = row.socket.message_kind();
-        // Moved out for the time of the row, so that the rest can be borrowed.
+        // Moved out while the row is written, so that `self` can be borrowed.
         let content = std::mem::replace(&mut self.content, Content::Shown(Vec::new()));
         let result = match &content {
             // The catalog describes every kind of message that has rows.
@@ -413,7 +412,7 @@ fn split(field: &Field) -> (&'static str, &'static str) {
     field.name.split_once('.').unwrap_or(("socket", field.name))
 }
 
-/// Fields by what their names say before the point, in order of appearance.
+/// Groups fields by the part of their name before the dot, in order of appearance.
 fn subjects(parts: &[fields::Part]) -> Vec<Subject> {
     let mut subjects: Vec<Subject> = Vec::new();
     for part in parts {

@@ -1,14 +1,14 @@
-//! The cells of a row, kept to be laid out later.
+//! The cells of a row, stored to be laid out later.
 //!
-//! Before each cell stand four bytes: 0 for a cell without a value, else its length and
-//! one more, with [`NOT_ASCII`] where its letters have to be counted.
+//! Each cell is preceded by four bytes: 0 for a cell without a value, otherwise its length
+//! plus one, with the flag [`NOT_ASCII`] if its characters have to be counted.
 
 use sockdiag::escape::{self, letters};
 
-/// Set where a cell has bytes that are not ASCII.
+/// Set if a cell has bytes that are not ASCII.
 const NOT_ASCII: u32 = 1 << 31;
 
-/// A cell that was kept.
+/// A stored cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cell<'k> {
     /// Its text.
@@ -20,7 +20,7 @@ pub(crate) struct Cell<'k> {
 /// The text of a cell without a value.
 pub(crate) const ABSENT: Cell<'_> = Cell { bytes: escape::ABSENT, letters: escape::ABSENT.len() };
 
-/// Appends a cell; `write` appends what it shows, and says whether there is a value.
+/// Appends a cell; `write` appends its text and returns whether there is a value.
 pub(crate) fn put(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> bool) {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);

@@ -1,11 +1,11 @@
 //! The positions of a row's tokens in its line.
 //!
-//! A [`Layout`] says how many blanks stand before and behind the text of each
-//! column.  A row is laid out by one layout; where widths have grown since, it
-//! is read back by that layout and laid out by another.
+//! A [`Layout`] holds the number of blanks before and after the text of each column.  A row is
+//! written with one layout; if widths have grown by the time it is printed, it is read back
+//! with that layout and written again with a newer one.
 //!
-//! Invariant: texts never change, only the blanks between them, and a layout
-//! finds again what it laid out itself.
+//! Invariant: layouts change only the blanks, never the texts, and a layout can read back what
+//! it wrote.
 
 use std::io::{self, Write};
 
@@ -16,7 +16,7 @@ pub(crate) const COLUMNS: usize = 11;
 pub(crate) const LANES: usize = 12;
 /// The column of the details.
 pub(crate) const EXT: usize = 10;
-/// The column of the owners.
+/// The column of the processes.
 pub(crate) const PROC: usize = 9;
 /// The column of the remote port.
 const RSERV: usize = 8;
@@ -25,24 +25,24 @@ const RSERV: usize = 8;
 const DELIMITED: [bool; COLUMNS] = [false, true, true, true, true, true, false, true, false, false, false];
 /// Columns that are aligned to the right.
 const RIGHT: [bool; COLUMNS] = [false, false, false, false, false, true, false, true, false, false, false];
-/// How many of these there are.
+/// The number of columns that are aligned to the right.
 const RIGHT_ONES: usize = 2;
 
-/// Output is handed on in pieces of about this size.
+/// Output is written in pieces of about this size.
 pub(crate) const PIECE: usize = 128 * 1024;
 
-/// Padding writes this many blanks and then takes back those that are too many:
-/// cheaper than writing only as many as are needed.
+/// Padding writes this many blanks and then truncates the surplus, which is cheaper than
+/// writing the exact number.
 const AT_ONCE: usize = 16;
 
 /// [`AT_ONCE`] blanks as a number.
 const BLANKS: u128 = u128::from_le_bytes([b' '; AT_ONCE]);
 
-/// Whether a length may be above the longest of its column: always said where one
-/// is, and else only where one is of 32 KiB or more.
+/// Whether a length may exceed the longest of its column.  True whenever one does; otherwise
+/// true only if some length is 32 KiB or more.
 ///
-/// The lanes of a word are subtracted at once: the high bit of each, set before,
-/// is taken by what exceeds.  It is no length's own unless that is asked about.
+/// Four lanes are subtracted at once: the high bit of each lane, set beforehand, is cleared by
+/// a length that exceeds.  A length that has this bit itself is detected separately.
 #[inline]
 pub(crate) fn may_exceed(lengths: &[u16; LANES], longest: &[u16; LANES]) -> bool {
     const HIGH: u64 = 0x8000_8000_8000_8000;
@@ -68,8 +68,8 @@ struct Step {
     right: bool,
     /// Blanks behind the padded text: 0 or 1.
     gap: usize,
-    /// Mask of the bytes behind the room, among the [`AT_ONCE`] bytes that begin
-    /// where it does.
+    /// Mask of the bytes that follow the padded text, within the [`AT_ONCE`] bytes that begin
+    /// at its start.
     behind: u128,
 }
 
@@ -93,14 +93,14 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Texts end to end, a line for each row.
+    /// A layout without blanks: the texts of a row end to end.
     pub(crate) fn none(columns: &[usize]) -> Self {
         let steps = [Step::default(); COLUMNS];
         Self { steps, count: columns.len(), aligned: [0; RIGHT_ONES], aligned_count: 0 }
     }
 
-    /// Columns wide enough for texts of these lengths, spread over a screen if
-    /// there is one.
+    /// Columns wide enough for texts of these lengths, spread over the terminal width if there
+    /// is one.
     pub(crate) fn of(columns: &[usize], longest: &[u16; LANES], screen: Option<usize>) -> Self {
         let mut layout = Self::none(columns);
         let widths = widths(columns, longest, screen);
@@ -123,18 +123,18 @@ impl Layout {
         layout
     }
 
-    /// The most blanks that a row can have; zero for [`Self::none`].
+    /// The maximum number of blanks in a row; zero for [`Self::none`].
     pub(crate) fn surplus(&self) -> usize {
         self.steps.iter().map(|step| step.room + step.gap).sum()
     }
 
-    /// Pads the text of a column, which begins at `start` and ends with `line`,
-    /// and returns where the next one begins.  Columns that are aligned to the
-    /// right are padded behind their text too; [`Self::align`] moves it.
+    /// Pads the text of a column, which begins at `start` and ends with `line`, and returns
+    /// the start of the next column.  Right-aligned columns are first padded after their text
+    /// like the rest; [`Self::align`] moves the text later.
     ///
-    /// The result does not depend on `length` but through branches that are
-    /// predicted, so the processor need not wait for the length to go on.
-    // It runs eight times for each row, and the compiler does not inline it by itself.
+    /// The data flow does not depend on `length`, only predicted branches do, so the processor
+    /// need not wait for it.
+    // Called eight times for each row, but not inlined by the compiler on its own.
     #[allow(clippy::inline_always)]
     #[inline(always)]
     pub(crate) fn pad(&self, column: usize, line: &mut Vec<u8>, start: usize, length: usize) -> usize {
@@ -155,11 +155,11 @@ impl Layout {
         end
     }
 
-    /// Moves the texts of the columns that are aligned to the right to their
-    /// right edges; `starts` says where in `lines` they begin.
+    /// Moves the texts of right-aligned columns to their right edge; `starts` holds their
+    /// offsets in `lines`.
     ///
-    /// This waits for the end of the row, since loading many bytes at once stalls
-    /// while the stores that wrote them one by one are still pending.
+    /// Done once the row is complete, since a wide load stalls while the byte-wise stores to
+    /// the same address are still pending.
     #[inline]
     pub(crate) fn align(&self, lines: &mut [u8], starts: &[usize; COLUMNS], lengths: &[u16; LANES]) {
         for at in self.aligned.iter().take(self.aligned_count).copied() {
@@ -168,8 +168,8 @@ impl Layout {
             let Some(place) = lines.get_mut(starts[at]..) else { continue };
             match place.first_chunk_mut::<AT_ONCE>() {
                 Some(place) if step.room <= AT_ONCE && missing < AT_ONCE => {
-                    // The room fits a register: shift its text, keep what lies
-                    // behind it.
+                    // The padded text fits a register: shift the text and keep the bytes that
+                    // follow it.
                     let all = u128::from_le_bytes(*place);
                     let shifted = all << (8 * missing);
                     let blanks = BLANKS & !(u128::MAX << (8 * missing));
@@ -180,8 +180,8 @@ impl Layout {
         }
     }
 
-    /// Reads rows that were laid out by this layout and writes them by another
-    /// one, in pieces, so that a wide screen costs no memory.
+    /// Reads rows that this layout wrote and writes them with another layout, in pieces, so
+    /// that a wide terminal costs no memory.
     pub(crate) fn lay_anew(
         &self,
         mut text: &[u8],
@@ -227,8 +227,7 @@ fn move_text(place: &mut [u8], length: usize, missing: usize) {
     }
 }
 
-/// Appends blanks; writes them out piece by piece if there are more than one
-/// piece holds.
+/// Appends blanks; writes them to `out` piece by piece if they exceed one piece.
 fn pad(page: &mut Vec<u8>, out: &mut impl Write, mut missing: usize) -> io::Result<()> {
     while missing > PIECE {
         page.resize(page.len() + PIECE, b' ');
@@ -240,10 +239,10 @@ fn pad(page: &mut Vec<u8>, out: &mut impl Write, mut missing: usize) -> io::Resu
     Ok(())
 }
 
-/// The width of each printed column, the blank before it included.
+/// The width of each printed column, including the blank before it.
 ///
-/// With a screen the columns are laid out in lines of its width, and what a
-/// line has to spare is spread over its columns, the rightmost first.
+/// With a terminal width, columns fill lines of this width; the spare blanks of a line are
+/// distributed over its columns, the rightmost first.
 pub(crate) fn widths(columns: &[usize], longest: &[u16; LANES], screen: Option<usize>) -> [usize; COLUMNS] {
     let mut widths = [0; COLUMNS];
     let mut any = false;
@@ -303,7 +302,7 @@ mod tests {
                     let said = may_exceed(&lengths, &most);
                     assert!(said || length <= longest, "{at}: {length} of {longest}");
                     assert!(!said || length > longest || length.max(longest) >= 0x8000, "{at}: {length}");
-                    // A neighbour with room changes nothing.
+                    // A neighbouring lane that does not exceed must not affect the result.
                     (lengths[(at + 1) % LANES], most[(at + 1) % LANES]) = (3, 4);
                     assert_eq!(may_exceed(&lengths, &most), said);
                 }

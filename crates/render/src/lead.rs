@@ -1,7 +1,7 @@
-//! The values in front of each row: the frame in which it was seen, and when.
+//! The values in front of each row: the frame number of a repeated listing, and its time.
 //!
-//! Separated cells have it in columns before the others, JSON as the first members
-//! of each object.  Aligned columns omit it: the line above the table shows it.
+//! CSV and TSV have them as the first columns, JSON as the first members of each object.
+//! Aligned output omits them, since the line above the table shows them.
 
 /// A name and a value that are the same for all rows of a listing.
 #[derive(Clone, Debug)]
@@ -11,19 +11,19 @@ struct Item {
     is_number: bool,
 }
 
-/// Names and values before those of rows.
+/// Names and values that precede those of the row.
 #[derive(Clone, Debug, Default)]
 pub struct Lead(Vec<Item>);
 
 impl Lead {
-    /// The same, followed by a number.
+    /// Appends a number.
     #[must_use]
     pub fn number(mut self, name: &'static str, number: u64) -> Self {
         self.0.push(Item { name, value: number.to_string(), is_number: true });
         self
     }
 
-    /// The same, followed by a text.
+    /// Appends a text.
     #[must_use]
     pub fn text(mut self, name: &'static str, text: &str) -> Self {
         self.0.push(Item { name, value: text.to_owned(), is_number: false });
@@ -40,7 +40,7 @@ impl Lead {
         self.0.iter().map(|item| (item.value.as_bytes(), item.is_number))
     }
 
-    /// The members of an object, each with a comma behind it.
+    /// The members for a JSON object, each followed by a comma.
     pub(crate) fn members(&self) -> Vec<u8> {
         let mut members = Vec::new();
         for Item { name, value, is_number } in &self.0 {

@@ -1,7 +1,7 @@
 //! Rows of socket facts as bytes.
 //!
-//! No kernel, no clock and no environment: what a terminal is wide and
-//! whether names are numbers are arguments.
+//! Nothing here asks the kernel, the clock or the environment: the width of the terminal and
+//! whether names are numeric are arguments.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +17,6 @@ pub mod ss;
 pub mod summary;
 mod window;
 
-/// The output of a sink.  The sink buffers by itself, so `out` needs no buffer;
-/// one type for all of them lets each sink be compiled once.
+/// The output of a sink.  Each sink has its own buffer, so `out` needs none; a single type
+/// lets each sink be compiled only once.
 pub type Out<'w> = Box<dyn std::io::Write + 'w>;

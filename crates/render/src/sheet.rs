@@ -1,16 +1,16 @@
 //! Cells in lines: aligned for people, or separated for programs.
 //!
-//! Cells come escaped, as [`sockdiag::escape`] writes them, so that none can
-//! forge a line, break UTF-8 or reach the terminal, whatever the shape.
+//! Callers escape cells as [`sockdiag::escape`] writes them, so that no cell can forge a line,
+//! break UTF-8 or control the terminal, in any shape.
 //!
-//! Aligned lines are held until the widths are known, up to [`HELD`] of them
-//! or [`HELD_BYTES`]; widths only grow.  What is padded there is no wider than
-//! [`WIDEST`]; the last column is not padded and not cut.
+//! Aligned lines are buffered until the widths are known, at most [`HELD`] lines or
+//! [`HELD_BYTES`]; after that, widths only grow.  Padded cells are at most [`WIDEST`] wide;
+//! the last column is neither padded nor cut.
 //!
-//! CSV quotes what has to be (RFC 4180).  A text there that begins with `=`, `+`, `-`
-//! or `@` has that letter as `\xNN`, so that no spreadsheet takes it for a formula.
-//! A cell without a value is `-` in aligned lines and empty in CSV and TSV; where it
-//! is all that a line of TSV has, it is `-` too, so that no line is blank.
+//! CSV quotes cells as RFC 4180 requires.  If a text in CSV begins with `=`, `+`, `-` or `@`,
+//! this character is written as `\xNN`, so that spreadsheets do not read a formula.  A cell
+//! without a value is `-` in aligned lines and empty in CSV and TSV; if it is the only cell of
+//! a TSV line, it is `-` too, so that no line is blank.
 
 use std::io::{self, Write};
 
@@ -32,11 +32,11 @@ pub enum Shape {
     Tsv,
 }
 
-/// Aligned lines that are held.
+/// The maximum number of buffered aligned lines.
 const HELD: usize = 4096;
-/// Bytes of cells that are held.
+/// The maximum number of buffered bytes of cells.
 const HELD_BYTES: usize = 1 << 20;
-/// Letters that a padded cell may have.
+/// The maximum number of characters of a padded cell.
 const WIDEST: usize = 256;
 /// Bytes that are collected before they are written.
 const BUFFER: usize = 64 << 10;
@@ -46,10 +46,11 @@ pub(crate) struct Sheet<'w> {
     out: Out<'w>,
     buffer: Vec<u8>,
     shape: Shape,
-    /// For each column, whether its cells are numbers.
+    /// For each column, whether its cells are numbers, which are aligned to the right.
     right: Vec<bool>,
     widths: Vec<usize>,
-    /// Cells of the lines that are held, where each ends, and its letters.
+    /// The cells of the buffered lines; `ends` holds the end and the width of each in
+    /// characters.
     cells: Vec<u8>,
     ends: Vec<(usize, usize)>,
     csv: Writer,
@@ -58,7 +59,7 @@ pub(crate) struct Sheet<'w> {
 }
 
 impl<'w> Sheet<'w> {
-    /// An empty sheet whose columns hold numbers, to the right, or text.
+    /// Creates an empty sheet; `right` holds, for each column, whether its cells are numbers.
     pub(crate) fn new(out: Out<'w>, shape: Shape, right: Vec<bool>) -> Self {
         let widths = vec![0; right.len()];
         let csv = WriterBuilder::new().quote_style(QuoteStyle::Necessary).build();
@@ -75,7 +76,8 @@ impl<'w> Sheet<'w> {
         }
     }
 
-    /// From now on separated lines begin with these cells; some are numbers.
+    /// Sets the cells that begin each CSV or TSV line from now on, and whether each is a
+    /// number.
     pub(crate) fn lead<'c>(&mut self, cells: impl Iterator<Item = (&'c [u8], bool)>) {
         self.lead = cells.map(|(cell, is_number)| (cell.to_vec(), is_number)).collect();
     }
@@ -135,7 +137,7 @@ impl<'w> Sheet<'w> {
         if self.buffer.len() >= BUFFER { self.write() } else { Ok(()) }
     }
 
-    /// Writes everything.
+    /// Writes everything that is buffered.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         self.release()?;
         self.write()
@@ -147,7 +149,7 @@ impl<'w> Sheet<'w> {
         self.out.flush()
     }
 
-    /// Lays out and writes the lines that are held.
+    /// Lays out and writes the buffered lines.
     fn release(&mut self) -> io::Result<()> {
         let columns = self.right.len().max(1);
         let padded = self.padded();
@@ -171,8 +173,7 @@ impl<'w> Sheet<'w> {
         Ok(())
     }
 
-    /// How many columns are padded: all but the last, and the last one too if it is numeric,
-    /// since numbers are aligned to the right.
+    /// The number of padded columns: all, except that a last column of text is not padded.
     fn padded(&self) -> usize {
         self.right.len() - usize::from(self.right.last() == Some(&false))
     }
@@ -215,7 +216,7 @@ impl<'w> Sheet<'w> {
             escape::put_defused(&mut defused, cell);
             cell = &defused;
         }
-        // Repeats until the output has room for the last byte, quotes included.
+        // `field` is called again until its whole output, with quotes, has been copied.
         let mut room = [0; 256];
         loop {
             let (result, read, written) = self.csv.field(cell, &mut room);
@@ -258,7 +259,7 @@ fn put_cell(out: &mut Vec<u8>, at: usize, cell: Cell<'_>, width: usize, right: b
     }
 }
 
-/// Ends an aligned line, and writes lines when there are many.
+/// Ends an aligned line; writes the buffer to `out` once it is full.
 fn end_line(buffer: &mut Vec<u8>, out: &mut Out<'_>) -> io::Result<()> {
     buffer.push(b'\n');
     if buffer.len() >= BUFFER {
@@ -268,7 +269,7 @@ fn end_line(buffer: &mut Vec<u8>, out: &mut Out<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Appends blanks: few, as a rule, which are copied without a call.
+/// Appends blanks; the usual short run is copied without a call.
 fn put_blanks(out: &mut Vec<u8>, count: usize) {
     const FEW: usize = 16;
     if count <= FEW {
@@ -375,7 +376,7 @@ mod tests {
         }
     }
 
-    /// Counts what is written, and keeps the last pieces.
+    /// Counts the bytes written, and keeps the last pieces.
     #[derive(Default)]
     struct Written {
         all: usize,

@@ -1,8 +1,8 @@
 //! Rows as `ss` prints them.
 //!
-//! The content of a row comes from the field table; this file only knows how
-//! to join tokens.  The user's choices become a flat list of steps
-//! once, so that a row costs no decisions but those of its own values.
+//! The content of a row comes from the table of fields; this file only joins tokens.  The
+//! user's choices are compiled once into a flat list of steps, so that a row is not slowed by
+//! choices that were made before it.
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
@@ -23,9 +23,9 @@ use crate::window::Window;
 pub struct Look {
     /// Choices that the text of tokens depends on.
     pub style: Style,
-    /// No row of column names.
+    /// Omit the header.
     pub no_header: bool,
-    /// No queue columns.
+    /// Omit the queue columns.
     pub no_queues: bool,
     /// The Netns column: several network namespaces are listed.
     pub netns: bool,
@@ -39,7 +39,7 @@ pub struct Look {
     pub width: Option<usize>,
 }
 
-/// A block of details that is shown.
+/// A block of details to print.
 struct Shown {
     of: fn(&Row<'_>) -> bool,
     applies: Test,
@@ -50,7 +50,8 @@ struct Shown {
 /// How the sockets of one kind are printed.
 struct Plan {
     message_kind: MessageKind,
-    /// The content of the printed columns, and whether it is all of one format.
+    /// The functions that format each printed column, and whether each is the last of its
+    /// column.
     columns: Vec<(Format, bool)>,
     details: Vec<Shown>,
 }
@@ -82,7 +83,7 @@ impl<'w> SsText<'w> {
     }
 }
 
-/// Turns what is known of a kind of message into what is printed of it.
+/// Compiles the description of a kind of message into the steps that print it.
 fn plan(description: &Description, style: Style, enabled: &[bool; COLUMNS]) -> Plan {
     let mut columns = [const { Vec::new() }; PROC + 1];
     let mut details = Vec::new();
@@ -102,7 +103,8 @@ fn plan(description: &Description, style: Style, enabled: &[bool; COLUMNS]) -> P
                 printed && style.groups.has(field.ss.only_with)
             });
             let tokens: Vec<Token> = fields.map(Token::new).collect();
-            // What says nothing is not asked for each row whether it applies.
+            // A block without tokens is dropped, so that `applies` is not evaluated for each
+            // row.
             if part.lead == Lead::Line || !tokens.is_empty() {
                 details.push(Shown { of: part.of, applies: part.applies, lead: part.lead, tokens });
             }
@@ -152,18 +154,18 @@ impl Sink for SsText<'_> {
     }
 }
 
-/// A field that prints a token of its own, and that token's beginning.
+/// A field that prints its own token, and the fixed beginning of that token.
 struct Token {
     field: &'static Field,
-    /// ` NAME:`, or ` NAME` of a word, in a piece that is copied whole.
+    /// ` NAME:`, or ` NAME` for a word, padded so that it is copied as one piece.
     name: [u8; NAME_MAX],
     name_len: usize,
 }
 
-/// The longest ` NAME:` there may be; the test below asks every field.
+/// The maximum length of ` NAME:`; a test below checks every field.
 const NAME_MAX: usize = 24;
 
-/// A field's ` NAME:` or ` NAME`, where it begins with one.
+/// The fixed beginning of a field's token, ` NAME:` or ` NAME`; empty if it has none.
 fn name_of(text: Text) -> String {
     match text {
         Text::Nonzero(name) | Text::NonzeroSigned(name) | Text::NonzeroMillis(name) => format!(" {name}:"),

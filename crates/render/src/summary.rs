@@ -1,8 +1,8 @@
 //! The counts of `-s` as `ss` prints them, and as a sheet.
 //!
-//! Absent is printed as zero.  Sums are those of C's `int`: they wrap.
+//! An absent count is printed as zero.  Sums wrap like a C `int`.
 //!
-//! Source: form and arithmetic as `ss` 7.3 shows them.
+//! Source: format and arithmetic as observed in `ss` 7.3.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -19,8 +19,8 @@ use crate::Out;
 use crate::json::{Counted, counts as each_count};
 use crate::sheet::{Shape, Sheet};
 
-/// Writes the counts as lines of cells, one for each namespace: the kernel's own
-/// counts under the names that JSON has for them, absent ones empty.
+/// Writes one line of cells per namespace: the kernel's counts under their JSON names, empty
+/// where absent.
 ///
 /// # Errors
 /// When writing to the output fails.
@@ -43,7 +43,7 @@ pub fn sheet(all: &[Counted], shape: Shape, header: bool, out: Out<'_>) -> io::R
     sheet.finish()
 }
 
-/// Appends the text, which ends in an empty line.
+/// Appends the text of `-s`, which ends in an empty line.
 pub fn put(out: &mut Vec<u8>, counts: &Summary) {
     let number = |count: Option<i64>| count.unwrap_or(0);
     let (tcp, tcp6) = (number(counts.tcp), number(counts.tcp6));
@@ -81,7 +81,7 @@ pub fn put(out: &mut Vec<u8>, counts: &Summary) {
     out.push(b'\n');
 }
 
-/// A blank and `%-9d`.
+/// Appends a blank and the count, formatted as `%-9d`.
 fn put_cell(out: &mut Vec<u8>, count: i64) {
     out.push(b' ');
     let end = out.len() + 9;

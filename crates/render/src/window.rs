@@ -1,15 +1,14 @@
 //! The column engine: a stream of tokens, a window of rows, widths, lines.
 //!
-//! `ss` buffers about four mebibytes of text, measures its columns, prints the
-//! rows with these widths and starts the next window.  Scripts can see where a
-//! window ends (`chunks.rs`), what is measured (not the details of a window's
-//! last row), that widths only grow, and how they spread over a screen.  All of
-//! it is kept.
+//! `ss` buffers about four mebibytes of text, measures its columns, prints these rows with the
+//! resulting widths and starts the next window.  Its output shows where a window ends
+//! (`chunks.rs`), which tokens are measured (not the details of a window's last row), that
+//! widths only grow, and how they are spread over a terminal.  This module reproduces all of
+//! it.
 //!
-//! Widths soon stop growing.  So a row is padded when it is written, with the
-//! widths known by then, and only rows whose widths have grown since are padded
-//! again when the window is printed (`spans.rs`).  Three rows of two columns,
-//! with `.` for a blank:
+//! Widths soon stop growing.  So a row is padded as it is written, with the widths known at
+//! that time, and only rows whose widths have grown since are padded again when the window is
+//! printed (`spans.rs`).  An example of three rows with two columns, where `.` is a blank:
 //!
 //! ```text
 //! tokens        1 measured:    2 in the window's text,     3 printed
@@ -19,16 +18,15 @@
 //! CLOSE  1      6 3                    |CLOSE..1..         |CLOSE..1..
 //! ```
 //!
-//! 1. The end of a row measures it.  The first and the second row are longer
-//!    than any before, so a new layout follows from each.
-//! 2. Such a row begins a span and is padded again at once.  The third row was
-//!    padded right while it was written.
-//! 3. The end of the window copies the spans of the last layout as they are
-//!    (span 2), and reads back and pads again those of older ones (span 1).
+//! 1. The end of a row measures it.  The first and second rows are longer than any before, so
+//!    each causes a new layout.
+//! 2. Such a row begins a span and is immediately padded again.  The third row was padded
+//!    correctly as it was written.
+//! 3. At the end of the window, spans of the last layout are copied as they are (span 2);
+//!    spans of older layouts are read back and padded again (span 1).
 //!
-//! Invariant: lengths are bytes, nothing is escaped, and widths never shrink.
-//! Memory is bounded by the window and by what spans may hold, whatever a row
-//! or a screen is wide.
+//! Invariant: lengths are in bytes, nothing is escaped, and widths never shrink.  Memory is
+//! bounded by the window and the limits of spans, however wide a row or the terminal is.
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
@@ -42,7 +40,7 @@ use crate::layout::{COLUMNS, EXT, LANES, Layout, PIECE, may_exceed};
 use chunks::Chunks;
 use spans::Spans;
 
-/// A token is cut here.
+/// Longer tokens are cut to this length.
 const TOKEN_MAX: usize = 65_535;
 
 const HEADERS: [&str; COLUMNS] = [
@@ -59,7 +57,7 @@ const HEADERS: [&str; COLUMNS] = [
     "",
 ];
 
-/// Text in columns, on its way to where it is written.
+/// Text in columns, buffered until a window is printed.
 pub(crate) struct Window<'w> {
     out: Out<'w>,
     /// The columns that are printed; [`EXT`] is the last of them.
@@ -68,31 +66,30 @@ pub(crate) struct Window<'w> {
     screen: Option<usize>,
     /// Longest text of each printed column since the start.
     longest: [u16; LANES],
-    /// The layout that follows from these.
+    /// The layout that follows from `longest`.
     layout: Layout,
 
-    /// The lines of the window, the row that is written as the last of them.
+    /// The lines of the window; the last one is the row being written.
     text: Vec<u8>,
-    /// The start of that row, and of its current token.
+    /// The offsets of the row being written and of its current token.
     row: usize,
     start: usize,
-    /// Beginnings and lengths of its tokens that are ended, and how many these
-    /// are.
+    /// Starts and lengths of the finished tokens of this row, and their number.
     starts: [usize; COLUMNS],
     lengths: [u16; LANES],
     ended: usize,
-    /// The space that these tokens take in a chunk.
+    /// The space that these tokens occupy in a chunk.
     cost: usize,
-    /// Whether a row is written.
+    /// Whether a row has been begun.
     begun: bool,
 
-    /// When the window is full.
+    /// Tracks when the window is full.
     chunks: Chunks,
-    /// The layout of its lines.
+    /// The layouts of the window's lines.
     spans: Spans,
-    /// Lengths of its tokens, those of one row behind those of the one before.
+    /// The lengths of the window's tokens, row after row.
     all_lengths: Vec<u16>,
-    /// Lines on their way out that had to be laid out again.
+    /// A buffer for output lines that had to be laid out again.
     page: Vec<u8>,
 }
 
@@ -132,7 +129,7 @@ impl<'w> Window<'w> {
         Ok(())
     }
 
-    /// Begins a row: ends the one before, which may print the window.
+    /// Begins a row.  First ends the previous row, which may print the window.
     #[inline]
     pub(crate) fn begin_row(&mut self) -> io::Result<()> {
         if self.begun {
@@ -148,9 +145,9 @@ impl<'w> Window<'w> {
         &mut self.text
     }
 
-    /// Ends the current token and goes to the next printed column; the last
-    /// one is ended by the next row.
-    // It runs eight times for each row, and the compiler does not inline it by itself.
+    /// Ends the current token and continues with the next printed column.  The last token is
+    /// ended by the next call of [`Self::begin_row`].
+    // Called eight times for each row, but not inlined by the compiler on its own.
     #[allow(clippy::inline_always)]
     #[inline(always)]
     pub(crate) fn end_token(&mut self) {
@@ -170,7 +167,7 @@ impl<'w> Window<'w> {
         self.start = self.spans.now().pad(at, &mut self.text, self.start, length);
     }
 
-    /// Prints what is left and hands everything on.
+    /// Prints the remaining rows and flushes the output.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         if self.begun {
             self.end_row(true)?;
@@ -178,8 +175,7 @@ impl<'w> Window<'w> {
         self.out.flush()
     }
 
-    /// Accounts for the row and lays it out; prints the window behind its last
-    /// row.
+    /// Accounts for the row and lays it out; prints the window if this was its last row.
     #[inline]
     fn end_row(&mut self, is_last: bool) -> io::Result<()> {
         while self.ended < self.columns.len() {
@@ -190,15 +186,13 @@ impl<'w> Window<'w> {
         self.begun = false;
         self.ended = 0;
         let cost = std::mem::take(&mut self.cost);
-        // Nearly every row is as narrow as those before, and well within its
-        // chunk.
+        // Nearly every row is no wider than earlier ones and fits easily into its chunk.
         let is_odd = may_exceed(&self.lengths, &self.longest) || is_last || !self.chunks.has_room(cost);
         let is_full = is_odd && self.account(is_last)?;
         if !is_odd {
             self.chunks.take(cost);
         }
-        // All lanes are copied at once, and then those taken back
-        // that are no column.
+        // All lanes are copied at once; then the lanes past the last column are removed.
         self.all_lengths.extend_from_slice(&self.lengths);
         self.all_lengths.truncate(self.all_lengths.len() + self.columns.len() - LANES);
         self.spans.add_blanks((self.text.len() - self.row).saturating_sub(cost));
@@ -214,8 +208,8 @@ impl<'w> Window<'w> {
         }
     }
 
-    /// Accounts for a row that is longer in some column than all before, or
-    /// that may not fit its chunk; whether the window is full behind it.
+    /// Accounts for a row that exceeds all earlier ones in some column or may not fit its
+    /// chunk.  Returns whether the window is full after it.
     #[cold]
     fn account(&mut self, is_last: bool) -> io::Result<bool> {
         let mut is_full = false;
@@ -243,8 +237,8 @@ impl<'w> Window<'w> {
         Ok(is_full)
     }
 
-    /// Lays the row, which was written by the layout `before`, out as the
-    /// current span.
+    /// Lays the current row, which was written with the layout `before`, out again with that
+    /// of the current span.
     fn lay_row_anew(&mut self, before: &Layout) -> io::Result<()> {
         let lengths = self.lengths.get(..self.columns.len()).unwrap_or_default();
         let (mut row, mut rest) = (Vec::new(), Vec::new());
@@ -256,7 +250,7 @@ impl<'w> Window<'w> {
         Ok(())
     }
 
-    /// Begins a span with the row that is written, if its layout differs.
+    /// Begins a span with the current row, if its layout differs.
     fn begin_span(&mut self) {
         self.spans.begin(self.row, self.all_lengths.len(), &self.layout, &self.columns);
     }

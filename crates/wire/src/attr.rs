@@ -1,11 +1,10 @@
 //! Netlink attributes: type, length, value, padding to four bytes.
 //!
-//! Where a length is impossible, reading stops: everything before is kept.
-//! Of the two flag bits of a type only "nested" is dropped, as ss does: no
-//! sock_diag attribute is sent in network order, and one that claims to be is
-//! none of the known kinds.
+//! Parsing stops at an impossible length and keeps the attributes before it.  Of the two flag
+//! bits of a type only "nested" is cleared, as `ss` does: no sock_diag attribute is sent in
+//! network order, so one with that flag matches no known kind.
 //!
-//! Source: `struct nlattr` (linux/netlink.h); the reference on recordings.
+//! Source: `struct nlattr` (linux/netlink.h); the reference's behaviour on recordings.
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
@@ -54,14 +53,14 @@ pub struct Attrs<'a> {
     rest: &'a [u8],
 }
 
-/// Reads bytes as attributes.
+/// Parses bytes as attributes.
 #[inline]
 pub fn attrs(bytes: &[u8]) -> Attrs<'_> {
     Attrs { rest: bytes }
 }
 
 impl Attrs<'_> {
-    /// Bytes not read yet; after the end, those that formed no attribute.
+    /// The number of unread bytes; at the end, of the bytes that form no attribute.
     pub fn remnant(&self) -> usize {
         self.rest.len()
     }
@@ -81,15 +80,14 @@ impl<'a> Iterator for Attrs<'a> {
     }
 }
 
-/// How many bytes behind the last attribute form none.
+/// The number of bytes after the last attribute that form no attribute.
 pub fn unread(bytes: &[u8]) -> usize {
     let mut all = attrs(bytes);
     all.by_ref().for_each(drop);
     all.remnant()
 }
 
-/// Attributes by kind; the first of a kind wins, and kinds from `N` on are
-/// passed over.
+/// Attributes indexed by kind.  The first of a kind wins; kinds from `N` on are skipped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Index<'a, const N: usize>([Option<&'a [u8]>; N]);
 
@@ -117,7 +115,7 @@ impl<'a, const N: usize> Index<'a, N> {
     }
 }
 
-/// Appends an attribute, padded.  What does not fit its 16-bit length is cut.
+/// Appends an attribute with padding.  A payload too long for the 16-bit length is cut.
 pub fn put(out: &mut Vec<u8>, kind: u16, payload: &[u8]) {
     let payload = payload.get(..usize::from(u16::MAX) - HEADER).unwrap_or(payload);
     out.extend_from_slice(&((payload.len() + HEADER) as u16).to_ne_bytes());

@@ -1,4 +1,4 @@
-//! What BPF programs keep beside a socket: the values of `sk_storage` maps.
+//! The values that BPF programs store for a socket in `sk_storage` maps.
 //!
 //! A reply holds one attribute for each map that has a value for the socket:
 //! the map's id and the value's bytes.  The map's types ([`crate::btf`]) say
@@ -12,10 +12,10 @@ use crate::bytes::{u16_at, u32_at};
 use crate::layout::{constants, view};
 
 constants! {
-    /// Kinds of attributes about BPF storage: in a request, in a reply, and
-    /// in one storage of a reply.
+    /// Kinds of attributes about BPF storage: of a request, of a reply, and of one storage in
+    /// a reply.
     STORAGE_ATTRIBUTES in "linux/sock_diag.h": u16 {
-        /// Request: file descriptor of a map that is wanted; none asks for all.
+        /// Request: file descriptor of a wanted map; without this attribute, all maps.
         SK_DIAG_BPF_STORAGE_REQ_MAP_FD = 1;
         /// Reply: one storage, nested.
         SK_DIAG_BPF_STORAGE = 1;
@@ -29,22 +29,22 @@ constants! {
 }
 
 view! {
-    /// What the kernel says about a map, as far as sockets need it.
+    /// The part of the kernel's description of a map that sockets need.
     MapInfo = "struct bpf_map_info" in "linux/bpf.h" {
         /// Type (`BPF_MAP_TYPE_*`).
         kind: u32 @ 0 = "type";
-        /// Its number.
+        /// Id of the map.
         id: u32 @ 4 = "id";
         /// Size of a value in bytes.
         value_size: u32 @ 12 = "value_size";
-        /// Number of its BTF; 0 none.
+        /// Id of its BTF; 0 if it has none.
         btf_id: u32 @ 64 = "btf_id";
-        /// Number of the value's type in that BTF; 0 none.
+        /// Id of the value's type in that BTF; 0 if it has none.
         btf_value_type_id: u32 @ 72 = "btf_value_type_id";
     }
 }
 
-/// How many bytes of [`MapInfo`] are worth asking for.
+/// The number of bytes of [`MapInfo`] to request.
 pub const MAP_INFO_LEN: usize = MapInfo::LAYOUT.end();
 
 /// One storage: the value that a map holds for a socket.
@@ -52,12 +52,11 @@ pub const MAP_INFO_LEN: usize = MapInfo::LAYOUT.end();
 pub struct BpfStorage<'a> {
     /// The map's id.
     pub map_id: u32,
-    /// The value, as many bytes as the map's values have.
+    /// The value; as long as every value of the map.
     pub value: &'a [u8],
 }
 
-/// The storages of a reply, in order; those that lack an id or a value are
-/// left out.
+/// The storages of a reply, in order.  Storages without an id or a value are skipped.
 #[derive(Clone, Debug)]
 pub struct BpfStorages<'a> {
     items: Attrs<'a>,
@@ -69,8 +68,8 @@ impl<'a> BpfStorages<'a> {
         Self { items: attrs(payload) }
     }
 
-    /// Where the attributes of a storage do not end where the storage does:
-    /// how many bytes are left, and the length that the first of them claims.
+    /// For each storage with bytes left after its last attribute: the number of these bytes
+    /// and the length that the first of them claims.
     pub fn deficits(self) -> impl Iterator<Item = (usize, u16)> + use<'a> {
         self.items.filter(|item| item.kind == SK_DIAG_BPF_STORAGE).filter_map(|item| {
             let left = unread(item.payload);

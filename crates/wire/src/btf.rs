@@ -1,18 +1,17 @@
-//! BTF: what the kernel says about its own types, and a program about its.
+//! BTF: type information of the kernel or of a BPF program.
 //!
-//! A header, a list of types and a section of strings.  A type's number is its
-//! place in the list, counted from 1; 0 is `void`.  Types are read where they
-//! lie: a search of the kernel's own five megabytes is one pass without an
-//! allocation, and only an [`Index`] keeps anything.
+//! BTF is a header, a list of types and a section of strings.  A type's id is its position in
+//! the list, counted from 1; 0 is `void`.  Types are parsed in place: a search of the kernel's
+//! five megabytes is one pass without allocation, and only an [`Index`] stores anything.
 //!
-//! Nothing here follows a reference from one type to another, so no cycle of
-//! types can hold a reader up; who follows them has to count the steps.
+//! Nothing here follows references between types, so a cycle of types cannot cause an endless
+//! loop; callers that follow references have to count their steps.
 //!
-//! Invariant: the list ends before the first type that is not whole or whose
-//! length is not known; what comes before it keeps its number.
+//! Invariant: the list ends before the first type that is truncated or has an unknown length;
+//! the types before it keep their ids.
 //!
-//! Source: linux/btf.h, Linux 7.3; Documentation/bpf/btf.rst.  Split BTF, as
-//! modules have it, is not read.
+//! Source: linux/btf.h, Linux 7.3; Documentation/bpf/btf.rst.  The split BTF of modules is not
+//! supported.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -31,11 +30,11 @@ mod marks;
 pub use marks::Marks;
 
 constants! {
-    /// What BTF begins with.
+    /// Constants of the header.
     BTF_CONSTANTS in "linux/btf.h": u16 {
-        /// First word, in the byte order of the rest.
+        /// The magic number, in the byte order of the whole data.
         BTF_MAGIC = 0xeb9f;
-        /// The only version there is.
+        /// The only version so far.
         BTF_VERSION = 1;
     }
 }
@@ -55,7 +54,7 @@ constants! {
         BTF_KIND_UNION = 5;
         /// An enumeration of up to 32 bits.
         BTF_KIND_ENUM = 6;
-        /// A struct or union that is only named.
+        /// A forward declaration of a struct or union.
         BTF_KIND_FWD = 7;
         /// A typedef.
         BTF_KIND_TYPEDEF = 8;
@@ -67,7 +66,7 @@ constants! {
         BTF_KIND_RESTRICT = 11;
         /// A function.
         BTF_KIND_FUNC = 12;
-        /// What a function takes and returns.
+        /// The parameters and the return type of a function.
         BTF_KIND_FUNC_PROTO = 13;
         /// A variable.
         BTF_KIND_VAR = 14;
@@ -75,9 +74,9 @@ constants! {
         BTF_KIND_DATASEC = 15;
         /// A floating-point number.
         BTF_KIND_FLOAT = 16;
-        /// A tag of a declaration.
+        /// A tag on a declaration.
         BTF_KIND_DECL_TAG = 17;
-        /// A tag of a type.
+        /// A tag on a type.
         BTF_KIND_TYPE_TAG = 18;
         /// An enumeration of 64 bits.
         BTF_KIND_ENUM64 = 19;
@@ -85,7 +84,7 @@ constants! {
 }
 
 constants! {
-    /// Bits of an integer's encoding.
+    /// Encodings of an integer.
     BTF_INT_ENCODINGS in "linux/btf.h": u8 {
         /// Signed.
         BTF_INT_SIGNED = 1;
@@ -97,15 +96,15 @@ constants! {
 }
 
 constants! {
-    /// Who sees a variable.
+    /// Linkages of a variable.
     BTF_LINKAGES in "linux/btf.h": u32 {
-        /// Its own file alone.
+        /// Visible only in its own file.
         BTF_VAR_STATIC = 0;
     }
 }
 
 view! {
-    /// What BTF begins with.
+    /// The header of BTF.
     HeaderView = "struct btf_header" in "linux/btf.h" {
         /// `BTF_MAGIC`.
         magic: u16 @ 0 = "magic";
@@ -117,23 +116,23 @@ view! {
         hdr_len: u32 @ 4 = "hdr_len";
         /// Where the types begin.
         type_off: u32 @ 8 = "type_off";
-        /// How many bytes they have.
+        /// Length of the types in bytes.
         type_len: u32 @ 12 = "type_len";
         /// Where the strings begin.
         str_off: u32 @ 16 = "str_off";
-        /// How many bytes they have.
+        /// Length of the strings in bytes.
         str_len: u32 @ 20 = "str_len";
-        /// Where the lengths of kinds begin; absent in older BTF.
+        /// Where the layouts of kinds begin; absent in older BTF.
         layout_off: u32 @ 24 = "layout_off";
-        /// How many bytes they have.
+        /// Length of these layouts in bytes.
         layout_len: u32 @ 28 = "layout_len";
     }
 }
 
 view! {
-    /// How long what follows a type of some kind is.
+    /// The length of the data that follows a type of some kind.
     KindLayoutView = "struct btf_layout" in "linux/btf.h" {
-        /// Bytes that follow every type of the kind.
+        /// Bytes that follow every type of this kind.
         info_sz: u8 @ 0 = "info_sz";
         /// Bytes for each of the type's elements.
         elem_sz: u8 @ 1 = "elem_sz";
@@ -143,13 +142,13 @@ view! {
 }
 
 view! {
-    /// What every type begins with.
+    /// The fixed part of every type.
     TypeView = "struct btf_type" in "linux/btf.h" {
-        /// Its name, as an offset into the strings; 0 none.
+        /// Its name, as an offset into the strings; 0 if it has none.
         name_off: u32 @ 0 = "name_off";
-        /// How many elements, which kind, a flag.
+        /// The number of elements, the kind and a flag.
         info: u32 @ 4 = "info";
-        /// Its size in bytes or the number of another type.
+        /// Its size in bytes, or the id of another type.
         size_or_type: u32 @ 8 = "size";
     }
 }
@@ -157,11 +156,12 @@ view! {
 view! {
     /// A member of a struct or union.
     MemberView = "struct btf_member" in "linux/btf.h" {
-        /// Its name; none for a struct or union that stands for its members.
+        /// Its name; 0 for an anonymous struct or union.
         name_off: u32 @ 0 = "name_off";
-        /// The number of its type.
+        /// Id of its type.
         type_id: u32 @ 4 = "type";
-        /// Its bit offset, with the flag in 24 bits below the size in bits.
+        /// Its offset in bits; with `kind_flag`, the lower 24 bits hold the offset and the
+        /// upper eight the size in bits.
         offset: u32 @ 8 = "offset";
     }
 }
@@ -191,9 +191,9 @@ view! {
 view! {
     /// An array.
     ArrayView = "struct btf_array" in "linux/btf.h" {
-        /// The number of its elements' type.
+        /// Id of the element type.
         type_id: u32 @ 0 = "type";
-        /// The number of its index's type.
+        /// Id of the index type.
         index_type_id: u32 @ 4 = "index_type";
         /// How many elements it has.
         nelems: u32 @ 8 = "nelems";
@@ -203,9 +203,9 @@ view! {
 view! {
     /// A parameter of a function.
     ParamView = "struct btf_param" in "linux/btf.h" {
-        /// Its name; none in a type of functions.
+        /// Its name; 0 in a function prototype without names.
         name_off: u32 @ 0 = "name_off";
-        /// The number of its type; 0 for the `...` at the end.
+        /// Id of its type; 0 for the `...` at the end.
         type_id: u32 @ 4 = "type";
     }
 }
@@ -213,7 +213,7 @@ view! {
 view! {
     /// A variable.
     VarView = "struct btf_var" in "linux/btf.h" {
-        /// Who sees it (`BTF_VAR_*`).
+        /// Its linkage (`BTF_VAR_*`).
         linkage: u32 @ 0 = "linkage";
     }
 }
@@ -221,19 +221,19 @@ view! {
 view! {
     /// A variable in a section.
     SectionVarView = "struct btf_var_secinfo" in "linux/btf.h" {
-        /// The number of the variable's type, a `VAR`.
+        /// Id of the variable's type, a `VAR`.
         type_id: u32 @ 0 = "type";
-        /// Where it lies in the section, in bytes.
+        /// Its offset in the section, in bytes.
         offset: u32 @ 4 = "offset";
         /// Its size in bytes.
         size: u32 @ 8 = "size";
     }
 }
 
-/// Length of what every type begins with.
+/// Length of the fixed part of a type.
 const TYPE: usize = TypeView::LAYOUT.end();
 
-/// BTF as it lies in memory.
+/// BTF data in memory, parsed in place.
 #[derive(Clone, Copy, Debug)]
 pub struct Btf<'a> {
     types: &'a [u8],
@@ -242,8 +242,8 @@ pub struct Btf<'a> {
 }
 
 impl<'a> Btf<'a> {
-    /// Reads the header.  `None` if this is no BTF of this machine's byte
-    /// order, or if its sections do not lie inside it.
+    /// Parses the header.  Returns `None` if the data is not BTF in this machine's byte order,
+    /// or if its sections exceed the data.
     pub fn new(bytes: &'a [u8]) -> Option<Self> {
         let header = HeaderView::new(bytes);
         if header.magic()? != BTF_MAGIC || u16::from(header.version()?) != BTF_VERSION {
@@ -267,12 +267,12 @@ impl<'a> Btf<'a> {
         })
     }
 
-    /// All types with their numbers, from 1 on.
+    /// All types with their ids, from 1 on.
     pub fn types(self) -> Types<'a> {
         Types { btf: self, at: 0, id: 0 }
     }
 
-    /// The string at an offset: empty for 0 and for what lies outside.
+    /// The string at an offset; empty for offset 0 and for offsets outside the section.
     pub fn string(self, offset: u32) -> &'a [u8] {
         let from = self.strings.get(offset as usize..).unwrap_or_default();
         let end = from.iter().position(|byte| *byte == 0).unwrap_or(from.len());
@@ -283,7 +283,7 @@ impl<'a> Btf<'a> {
     #[inline]
     pub fn string_is(self, offset: u32, name: &[u8]) -> bool {
         let from = self.strings.get(offset as usize..).unwrap_or_default();
-        // Nearly every other name has another length, which one byte tells.
+        // Most other names differ in length, which this one byte shows.
         match from.get(name.len()) {
             Some(0) => from.starts_with(name),
             Some(_) => false,
@@ -291,21 +291,21 @@ impl<'a> Btf<'a> {
         }
     }
 
-    /// The first byte of the string at an offset; 0 for an empty one and for
-    /// what lies outside.
+    /// The first byte of the string at an offset; 0 if the string is empty or the offset is
+    /// outside the section.
     #[inline]
     pub fn first_letter(self, offset: u32) -> u8 {
         self.strings.get(offset as usize).copied().unwrap_or(0)
     }
 
-    /// Types by number without reading them all: `offsets` is what
-    /// [`Index::into_offsets`] kept of the same bytes.  Of other bytes it finds
-    /// types that are none, or nothing.
+    /// Builds an index without a pass over all types; `offsets` are those that
+    /// [`Index::into_offsets`] returned for the same bytes.  With other bytes, the index
+    /// returns wrong types or `None`.
     pub fn indexed_by(self, offsets: &'a [u32]) -> Index<'a> {
         Index { btf: self, offsets: Cow::Borrowed(offsets) }
     }
 
-    /// Reads all types once, to find each by its number.
+    /// Makes one pass over all types, so that each can then be found by its id.
     pub fn index(self) -> Index<'a> {
         let mut types = self.types();
         let mut offsets = Vec::new();
@@ -318,7 +318,7 @@ impl<'a> Btf<'a> {
         }
     }
 
-    /// The type that begins at this offset of its section.
+    /// The type at this offset of the type section.
     #[inline]
     fn type_at(self, at: usize) -> Option<Type<'a>> {
         let (_, from) = self.types.split_at_checked(at)?;
@@ -337,7 +337,7 @@ impl<'a> Btf<'a> {
         Some(Type { tail: from.get(TYPE..TYPE.checked_add(length)?)?, ..ty })
     }
 
-    /// How many bytes follow what every type begins with.
+    /// The number of bytes that follow the fixed part of a type.
     #[inline]
     fn tail_of(self, kind: u8, vlen: u32) -> Option<usize> {
         let (once, each) = match kind {
@@ -371,14 +371,15 @@ impl<'a> Iterator for Types<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let ty = self.btf.type_at(self.at)?;
-        // Neither overflows: the type lies inside a slice, 12 bytes for each.
+        // Neither addition overflows: types lie inside a slice, and each takes at least 12
+        // bytes.
         self.at += TYPE + ty.tail.len();
         self.id += 1;
         Some((self.id, ty))
     }
 }
 
-/// Types by their number.
+/// Types by their id.
 #[derive(Clone, Debug)]
 pub struct Index<'a> {
     btf: Btf<'a>,
@@ -386,8 +387,7 @@ pub struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    /// The type of a number; `None` for 0, which is `void`, and for a number
-    /// that no type has.
+    /// The type with this id; `None` for 0, which is `void`, and for unknown ids.
     pub fn get(&self, id: u32) -> Option<Type<'a>> {
         let offset = self.offsets.get((id as usize).checked_sub(1)?)?;
         self.btf.type_at(*offset as usize)
@@ -398,7 +398,7 @@ impl<'a> Index<'a> {
         self.offsets.into_owned()
     }
 
-    /// How many types there are, `void` not among them.
+    /// The number of types, without `void`.
     pub fn len(&self) -> usize {
         self.offsets.len()
     }
@@ -413,19 +413,19 @@ impl<'a> Index<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Type<'a> {
     btf: Btf<'a>,
-    /// Its name, as an offset into the strings; 0 none.
+    /// Its name, as an offset into the strings; 0 if it has none.
     pub name_off: u32,
-    /// Its kind (`BTF_KIND_*`), which may be none of those that are known.
+    /// Its kind (`BTF_KIND_*`), or one that is not known here.
     pub kind: u8,
-    /// How many members, values or parameters it has.
+    /// The number of its members, values or parameters.
     pub vlen: u32,
-    /// Struct and union: members carry sizes in bits.  Enumerations: values
-    /// are signed.  Named only: a union.
+    /// For a struct or union: member offsets include sizes in bits.  For an enumeration:
+    /// values are signed.  For a forward declaration: it declares a union.
     pub kind_flag: bool,
-    /// Its size in bytes (`INT`, `ENUM`, `STRUCT`, `UNION`, `DATASEC`,
-    /// `FLOAT`, `ENUM64`), or the number of the type that it refers to.
+    /// Its size in bytes (`INT`, `ENUM`, `STRUCT`, `UNION`, `DATASEC`, `FLOAT`, `ENUM64`), or
+    /// the id of the type that it refers to.
     pub size_or_type: u32,
-    /// What follows, as long as its kind and `vlen` say.
+    /// The data after the fixed part; its length follows from the kind and `vlen`.
     tail: &'a [u8],
 }
 
@@ -441,8 +441,7 @@ impl<'a> Type<'a> {
         self.btf.string_is(self.name_off, name)
     }
 
-    /// An integer's encoding, bit offset and number of bits; `None` for
-    /// another kind.
+    /// The encoding, bit offset and number of bits of an integer; `None` for other kinds.
     pub fn int(&self) -> Option<Int> {
         let word = (self.kind == BTF_KIND_INT).then(|| u32_at(self.tail, 0))??;
         Some(Int {
@@ -452,7 +451,7 @@ impl<'a> Type<'a> {
         })
     }
 
-    /// An array's parts; `None` for another kind.
+    /// The element type, index type and length of an array; `None` for other kinds.
     pub fn array(&self) -> Option<Array> {
         let array = (self.kind == BTF_KIND_ARRAY).then(|| ArrayView::new(self.tail))?;
         Some(Array {
@@ -462,7 +461,7 @@ impl<'a> Type<'a> {
         })
     }
 
-    /// The members of a struct or union, in order; none for another kind.
+    /// The members of a struct or union, in order; none for other kinds.
     pub fn members(&self) -> impl Iterator<Item = Member<'a>> + use<'a> {
         let Self { btf, kind_flag, .. } = *self;
         self.elements(&[BTF_KIND_STRUCT, BTF_KIND_UNION], 12).filter_map(move |bytes| {
@@ -474,7 +473,7 @@ impl<'a> Type<'a> {
         })
     }
 
-    /// The values of an enumeration, in order; none for another kind.
+    /// The values of an enumeration, in order; none for other kinds.
     pub fn values(&self) -> impl Iterator<Item = EnumValue<'a>> + use<'a> {
         let Self { btf, kind_flag, .. } = *self;
         let narrow = self.elements(&[BTF_KIND_ENUM], 8).filter_map(move |bytes| {
@@ -491,7 +490,7 @@ impl<'a> Type<'a> {
         narrow.chain(wide).map(move |(name_off, value)| EnumValue { name: btf.string(name_off), value })
     }
 
-    /// The parameters of a type of functions, in order; none for another kind.
+    /// The parameters of a function prototype, in order; none for other kinds.
     pub fn params(&self) -> impl Iterator<Item = Param<'a>> + use<'a> {
         let btf = self.btf;
         self.elements(&[BTF_KIND_FUNC_PROTO], 8).filter_map(move |bytes| {
@@ -500,12 +499,12 @@ impl<'a> Type<'a> {
         })
     }
 
-    /// Who sees a variable (`BTF_VAR_*`); `None` for another kind.
+    /// The linkage of a variable (`BTF_VAR_*`); `None` for other kinds.
     pub fn linkage(&self) -> Option<u32> {
         (self.kind == BTF_KIND_VAR).then(|| VarView::new(self.tail).linkage())?
     }
 
-    /// The variables of a section, in order; none for another kind.
+    /// The variables of a section, in order; none for other kinds.
     pub fn variables(&self) -> impl Iterator<Item = SectionVar> + use<'a> {
         self.elements(&[BTF_KIND_DATASEC], 12).filter_map(|bytes| {
             let view = SectionVarView::new(bytes);
@@ -524,18 +523,18 @@ impl<'a> Type<'a> {
 pub struct Int {
     /// `BTF_INT_SIGNED`, `BTF_INT_CHAR`, `BTF_INT_BOOL`.
     pub encoding: u8,
-    /// Bits before it, where it is an old kind of bit-field.
+    /// Number of bits before it, if it is an old-style bit-field.
     pub bit_offset: u8,
-    /// How many bits it has.
+    /// Number of its bits.
     pub bits: u8,
 }
 
-/// What an array is made of.
+/// The types and the length of an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Array {
-    /// The number of its elements' type.
+    /// Id of the element type.
     pub type_id: u32,
-    /// The number of its index's type.
+    /// Id of the index type.
     pub index_type_id: u32,
     /// How many elements it has.
     pub nelems: u32,
@@ -546,17 +545,17 @@ pub struct Array {
 pub struct Member<'a> {
     btf: Btf<'a>,
     name_off: u32,
-    /// The number of its type.
+    /// Id of its type.
     pub type_id: u32,
-    /// Bits between the beginning of the struct and it.
+    /// Its offset from the start of the struct, in bits.
     pub bit_offset: u32,
-    /// How many bits a bit-field has; 0 for a member that is none, or whose
-    /// integer type says it ([`Int::bits`]).
+    /// Number of bits of a bit-field; 0 for other members, and for old-style bit-fields, where
+    /// the integer type has it ([`Int::bits`]).
     pub bitfield_bits: u8,
 }
 
 impl<'a> Member<'a> {
-    /// Its name; empty for a struct or union that stands for its members.
+    /// Its name; empty for an anonymous struct or union.
     pub fn name(&self) -> &'a [u8] {
         self.btf.string(self.name_off)
     }
@@ -573,26 +572,26 @@ impl<'a> Member<'a> {
 pub struct EnumValue<'a> {
     /// Its name.
     pub name: &'a [u8],
-    /// The value: with its sign where the type's `kind_flag` is set, else as
-    /// an unsigned number, whose 64th bit is then no sign.
+    /// The value: signed if the type's `kind_flag` is set; otherwise unsigned, so that bit 63
+    /// is not a sign.
     pub value: i64,
 }
 
-/// A parameter of a type of functions.
+/// A parameter of a function prototype.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Param<'a> {
-    /// Its name, mostly empty.
+    /// Its name; empty for most parameters.
     pub name: &'a [u8],
-    /// The number of its type; 0 for the `...` at the end.
+    /// Id of its type; 0 for the `...` at the end.
     pub type_id: u32,
 }
 
 /// A variable of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SectionVar {
-    /// The number of its type, a `VAR`.
+    /// Id of the variable's type, a `VAR`.
     pub type_id: u32,
-    /// Where it lies in the section, in bytes.
+    /// Its offset in the section, in bytes.
     pub offset: u32,
     /// Its size in bytes.
     pub size: u32,

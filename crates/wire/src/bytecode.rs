@@ -1,9 +1,9 @@
-//! The filter programs that inet_diag runs: codes and operand layouts.
+//! The filter bytecode of inet_diag: opcodes and operand layouts.
 //!
-//! A program is a sequence of operations of at least four bytes.  `yes` is the
-//! offset of the next operation if the test holds, `no` if not, both from the
-//! operation itself; ending exactly at the end accepts, four bytes beyond it
-//! refuses.
+//! A program is a sequence of operations of at least four bytes each.  `yes` is the offset of
+//! the next operation if the test holds, `no` the offset if it fails, both relative to the
+//! operation itself.  A jump exactly to the end accepts the socket; a jump four bytes beyond
+//! the end rejects it.
 //!
 //! Source: linux/inet_diag.h, Linux 7.3.
 
@@ -12,31 +12,31 @@ use crate::layout::{constants, view};
 constants! {
     /// Operation codes.
     CODES in "linux/inet_diag.h": u8 {
-        /// Does nothing.
+        /// No operation.
         INET_DIAG_BC_NOP = 0;
         /// Jumps by `no`.
         INET_DIAG_BC_JMP = 1;
-        /// Local port at least the `no` of the next slot.
+        /// Local port >= the `no` of the next slot.
         INET_DIAG_BC_S_GE = 2;
-        /// Local port at most the `no` of the next slot.
+        /// Local port <= the `no` of the next slot.
         INET_DIAG_BC_S_LE = 3;
-        /// Remote port at least the `no` of the next slot.
+        /// Remote port >= the `no` of the next slot.
         INET_DIAG_BC_D_GE = 4;
-        /// Remote port at most the `no` of the next slot.
+        /// Remote port <= the `no` of the next slot.
         INET_DIAG_BC_D_LE = 5;
-        /// Local port not bound explicitly.
+        /// Local port assigned by the kernel rather than bound explicitly.
         INET_DIAG_BC_AUTO = 6;
-        /// Local address and port, a host condition.
+        /// Local address and port; a host condition follows.
         INET_DIAG_BC_S_COND = 7;
-        /// Remote address and port, a host condition.
+        /// Remote address and port; a host condition follows.
         INET_DIAG_BC_D_COND = 8;
-        /// Interface, a word; since Linux 4.8.
+        /// Interface, as a 32-bit word; since Linux 4.8.
         INET_DIAG_BC_DEV_COND = 9;
-        /// Mark, a mark condition; since Linux 4.9.
+        /// Mark; a mark condition follows.  Since Linux 4.9.
         INET_DIAG_BC_MARK_COND = 10;
-        /// Local port equal to the `no` of the next slot; since Linux 4.16.
+        /// Local port = the `no` of the next slot; since Linux 4.16.
         INET_DIAG_BC_S_EQ = 11;
-        /// Remote port equal to the `no` of the next slot; since Linux 4.16.
+        /// Remote port = the `no` of the next slot; since Linux 4.16.
         INET_DIAG_BC_D_EQ = 12;
         /// Cgroup v2 id, a 64-bit word; since Linux 5.8.
         INET_DIAG_BC_CGROUP_COND = 13;
@@ -50,7 +50,7 @@ view! {
         code: u8 @ 0 = "code";
         /// Offset if the test holds.
         yes: u8 @ 1 = "yes";
-        /// Offset if it does not.
+        /// Offset if the test fails.
         no: u16 @ 2 = "no";
     }
 }
@@ -58,11 +58,11 @@ view! {
 view! {
     /// The bytes of a host condition; the address follows.
     HostCondView = "struct inet_diag_hostcond" in "linux/inet_diag.h" {
-        /// Address family; 0 any.
+        /// Address family; 0 for any.
         family: u8 @ 0 = "family";
         /// Bits of the address that must match.
         prefix_len: u8 @ 1 = "prefix_len";
-        /// Port; -1 any.
+        /// Port; -1 for any.
         port: i32 @ 4 = "port";
     }
 }
@@ -84,14 +84,14 @@ pub const HOSTCOND_LEN: usize = HostCondView::LAYOUT.end();
 /// Length of a mark condition.
 pub const MARKCOND_LEN: usize = MarkCondView::LAYOUT.end();
 
-/// One operation, without what follows it.
+/// One operation, without its operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Op {
     /// Code.
     pub code: u8,
     /// Offset of the next operation if the test holds.
     pub yes: u8,
-    /// Offset of the next operation if it does not.
+    /// Offset of the next operation if the test fails.
     pub no: u16,
 }
 
@@ -109,14 +109,14 @@ impl Op {
     }
 }
 
-/// What precedes the address of a host condition.
+/// A host condition, without its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostCond {
-    /// Address family; 0 any.
+    /// Address family; 0 for any.
     pub family: u8,
     /// Bits of the address that must match.
     pub prefix_len: u8,
-    /// Port; -1 any.
+    /// Port; -1 for any.
     pub port: i32,
 }
 
@@ -127,7 +127,7 @@ impl HostCond {
         Some(Self { family: view.family()?, prefix_len: view.prefix_len()?, port: view.port()? })
     }
 
-    /// Appends the condition; its address is to follow.
+    /// Appends the condition; the caller appends its address.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&[self.family, self.prefix_len, 0, 0]);
         out.extend_from_slice(&self.port.to_ne_bytes());

@@ -1,7 +1,7 @@
-//! Reading numbers out of bytes that may end too early, and netlink's padding.
+//! Reads numbers from bytes that may end too early, and rounds lengths for netlink.
 //!
-//! Each reader returns `Some` exactly when all of the number's bytes are there;
-//! no offset is too large to ask for.
+//! Each reader returns `Some` exactly if all bytes of the number are present; any offset is
+//! allowed.
 
 /// Reads a byte, or `None` if the bytes end before it.
 #[inline]

@@ -1,7 +1,7 @@
-//! What congestion control algorithms tell of themselves.
+//! What congestion control algorithms report about themselves.
 //!
-//! All ride on the request bit of Vegas; which one is sent follows the
-//! algorithm that the socket uses, and most algorithms send none.
+//! The request bit of Vegas asks for all of these structures; the kernel sends the one of the
+//! socket's algorithm, and most algorithms have none.
 //!
 //! Source: linux/inet_diag.h, Linux 7.3.
 
@@ -10,11 +10,11 @@ use crate::layout::view;
 view! {
     /// `INET_DIAG_VEGASINFO`.
     VegasInfo = "struct tcpvegas_info" in "linux/inet_diag.h" {
-        /// Whether Vegas acts now.
+        /// Whether Vegas is currently active.
         enabled: u32 @ 0 = "tcpv_enabled";
-        /// Measurements in this window.
+        /// Round-trip measurements in this window.
         rttcnt: u32 @ 4 = "tcpv_rttcnt";
-        /// Round-trip time, in microseconds; 0x7fffffff is none.
+        /// Round-trip time, in microseconds; 0x7fffffff if not measured.
         rtt_us: u32 @ 8 = "tcpv_rtt";
         /// Smallest round-trip time, in microseconds.
         minrtt_us: u32 @ 12 = "tcpv_minrtt";
@@ -24,11 +24,11 @@ view! {
 view! {
     /// `INET_DIAG_DCTCPINFO`.
     DctcpInfo = "struct tcp_dctcp_info" in "linux/inet_diag.h" {
-        /// Whether DCTCP works as such rather than like Reno.
+        /// Whether DCTCP is in effect; if not, it behaves like Reno.
         enabled: u16 @ 0 = "dctcp_enabled";
-        /// Whether the last segment was marked.
+        /// Whether the last segment carried a congestion mark.
         ce_state: u16 @ 2 = "dctcp_ce_state";
-        /// Estimated share of marked bytes, in parts of 1024.
+        /// Estimated fraction of marked bytes, in units of 1/1024.
         alpha: u32 @ 4 = "dctcp_alpha";
         /// Marked bytes acknowledged in this window.
         ab_ecn: u32 @ 8 = "dctcp_ab_ecn";
@@ -46,9 +46,9 @@ view! {
         bw_hi: u32 @ 4 = "bbr_bw_hi";
         /// Smallest round-trip time, in microseconds.
         min_rtt_us: u32 @ 8 = "bbr_min_rtt";
-        /// Pacing gain, in parts of 256.
+        /// Pacing gain, in units of 1/256.
         pacing_gain: u32 @ 12 = "bbr_pacing_gain";
-        /// Window gain, in parts of 256.
+        /// Window gain, in units of 1/256.
         cwnd_gain: u32 @ 16 = "bbr_cwnd_gain";
     }
 }

@@ -1,7 +1,6 @@
-//! Error numbers of the kernel, as far as answers to requests are told apart.
+//! The kernel's error numbers that replies are checked for.
 //!
-//! A netlink message carries them negated; here they are positive, as errno(3)
-//! has them.
+//! Netlink messages carry them negated; here they are positive, as in errno(3).
 //!
 //! Source: asm-generic/errno.h, which every architecture but Alpha, MIPS,
 //! PA-RISC and SPARC uses.
@@ -13,19 +12,19 @@ constants! {
     ERRNO in "linux/errno.h": i32 {
         /// A privilege is missing.
         EPERM = 1;
-        /// There is no such thing: file, socket, or socket table.
+        /// No such file, socket or socket table.
         ENOENT = 2;
         /// There is no such process.
         ESRCH = 3;
-        /// Too much was given.
+        /// An argument is too large.
         E2BIG = 7;
         /// Access is denied.
         EACCES = 13;
         /// The request is malformed, or has a part that this kernel does not know.
         EINVAL = 22;
-        /// The result does not fit.
+        /// A result does not fit its buffer.
         ERANGE = 34;
-        /// A message does not fit.
+        /// A message is too long.
         EMSGSIZE = 90;
         /// The kernel does not have this protocol.
         EPROTONOSUPPORT = 93;

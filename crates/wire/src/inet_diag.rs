@@ -1,7 +1,7 @@
 //! `struct inet_diag_msg` and its attributes: one socket of an inet table.
 //!
-//! The fixed part is all or nothing; the attributes are indexed in one pass,
-//! the first of a kind wins and unknown kinds are passed over.
+//! The fixed part must be complete; the attributes are indexed in one pass, where the first of
+//! a kind wins and unknown kinds are skipped.
 //!
 //! Source: linux/inet_diag.h, Linux 7.3.
 
@@ -23,13 +23,13 @@ use crate::ulp::Ulp;
 constants! {
     /// Kinds of attributes in a reply.
     ATTRIBUTES in "linux/inet_diag.h": u16 {
-        /// Older memory report.
+        /// Memory report of older kernels.
         INET_DIAG_MEMINFO = 1;
-        /// `tcp_info`, or the like of another protocol.
+        /// `tcp_info`, or its counterpart of another protocol.
         INET_DIAG_INFO = 2;
-        /// Vegas.
+        /// Data of Vegas.
         INET_DIAG_VEGASINFO = 3;
-        /// Name of the congestion control.
+        /// Name of the congestion control algorithm.
         INET_DIAG_CONG = 4;
         /// Type of service.
         INET_DIAG_TOS = 5;
@@ -39,11 +39,11 @@ constants! {
         INET_DIAG_SKMEMINFO = 7;
         /// Directions shut down.
         INET_DIAG_SHUTDOWN = 8;
-        /// DCTCP.
+        /// Data of DCTCP.
         INET_DIAG_DCTCPINFO = 9;
         /// IP protocol.
         INET_DIAG_PROTOCOL = 10;
-        /// Whether IPv6 only.
+        /// Whether the socket is IPv6 only.
         INET_DIAG_SKV6ONLY = 11;
         /// SCTP: local addresses.
         INET_DIAG_LOCALS = 12;
@@ -53,13 +53,13 @@ constants! {
         INET_DIAG_PAD = 14;
         /// Firewall mark.
         INET_DIAG_MARK = 15;
-        /// BBR.
+        /// Data of BBR.
         INET_DIAG_BBRINFO = 16;
         /// Class id or priority.
         INET_DIAG_CLASS_ID = 17;
         /// MD5 keys.
         INET_DIAG_MD5SIG = 18;
-        /// Protocol on top of TCP.
+        /// Protocol layered on TCP.
         INET_DIAG_ULP_INFO = 19;
         /// BPF storage.
         INET_DIAG_SK_BPF_STORAGES = 20;
@@ -71,7 +71,7 @@ constants! {
 }
 
 constants! {
-    /// Which timer runs.
+    /// Values of `idiag_timer`.
     TIMERS in "linux/inet_diag.h": u8 {
         /// None.
         IDIAG_TIMER_OFF = 0;
@@ -114,7 +114,7 @@ const ID: usize = FixedPart::LAYOUT.offset("id.idiag_sport");
 const ID_LEN: usize = SockIdView::LAYOUT.end();
 
 view! {
-    /// The fixed part, byte for byte; its identity is read by [`InetDiagMsg`].
+    /// The fixed part of a message; [`InetDiagMsg`] decodes it.
     FixedPart = "struct inet_diag_msg" in "linux/inet_diag.h" {
         /// Address family.
         family: u8 @ 0 = "idiag_family";
@@ -157,7 +157,7 @@ pub struct InetDiagMsg<'a> {
 }
 
 impl<'a> InetDiagMsg<'a> {
-    /// Wraps a message's payload; `None` if the fixed part is not whole.
+    /// Wraps a message's payload; `None` if the fixed part is incomplete.
     #[inline]
     pub fn new(payload: &'a [u8]) -> Option<Self> {
         let (fixed, rest) = payload.split_first_chunk()?;
@@ -166,13 +166,13 @@ impl<'a> InetDiagMsg<'a> {
 
     whole! {
         FixedPart of fixed:
-        /// Address family: 2 inet, 10 inet6.
+        /// Address family: 2 is inet, 10 is inet6.
         family: u8;
         /// State number.
         state: u8;
-        /// Which timer runs; 0 none.
+        /// Which timer runs; 0 for none.
         timer: u8;
-        /// Retransmissions or probes without an answer.
+        /// Unanswered retransmissions or probes.
         retrans: u8;
         /// Local port, in host order.
         sport: u16;
@@ -182,24 +182,25 @@ impl<'a> InetDiagMsg<'a> {
         src: [u8; 16];
         /// Remote address as sent: IPv4 in the first four bytes.
         dst: [u8; 16];
-        /// Interface that the socket is bound to; 0 none.
+        /// Interface that the socket is bound to; 0 for none.
         ifindex: u32;
         /// Time until the timer fires, in milliseconds.
         expires_ms: u32;
-        /// Receive queue: bytes, or waiting connections of a listener.
+        /// Receive queue in bytes; for a listener, the number of waiting connections.
         rqueue: u32;
-        /// Send queue: bytes, or the backlog limit of a listener.
+        /// Send queue in bytes; for a listener, the backlog limit.
         wqueue: u32;
-        /// Owner.
+        /// Owner, as a uid.
         uid: u32;
         /// Inode; 0 if no process holds the socket.
         inode: u32;
-        /// The kernel's identity of the socket: its second word is the high one.
+        /// The socket's cookie, an id that the kernel does not reuse; the second word is the
+        /// high one.
         cookie: u64;
     }
 
-    /// The identity as sent, 48 bytes, to be sent back: ports, addresses,
-    /// interface, cookie.
+    /// The 48 bytes of ports, addresses, interface and cookie as sent, for use in a later
+    /// request.
     pub fn id_bytes(self) -> &'a [u8] {
         self.fixed.get(ID..ID + ID_LEN).unwrap_or_default()
     }
@@ -211,11 +212,11 @@ impl<'a> InetDiagMsg<'a> {
     }
 }
 
-/// Offsets of the first attribute of each kind, in units of [`ALIGNMENT`]: a
-/// byte for each kind, zero where the offset does not fit one.
+/// Offsets of the first attribute of each kind, in units of [`ALIGNMENT`]: one byte per kind,
+/// zero if the offset does not fit.
 ///
-/// The bytes are kept in three words, not in an array: a row is decoded into
-/// this and then copied, and copying what was stored byte by byte is slow.
+/// The bytes are kept in three words rather than an array: a decoded row is copied, and
+/// copying what was just stored byte by byte is slow.
 #[derive(Clone, Copy, Debug, Default)]
 struct Offsets {
     /// Kinds 0 to 7, 8 to 15 and 16 to 23.
@@ -238,7 +239,7 @@ impl Offsets {
         (word >> (8 * (kind % 8))) as u8
     }
 
-    /// Notes where the first attribute of a kind begins.
+    /// Records the offset of the first attribute of a kind.
     #[inline]
     fn note(&mut self, kind: u16, begin: usize) {
         let word = match kind {
@@ -256,19 +257,18 @@ const FEW: usize = 64;
 
 /// The attributes of a message, by kind.
 ///
-/// `INET_DIAG_INFO`, which every detail of a TCP row reads, is also kept as a
-/// slice.
+/// `INET_DIAG_INFO`, which every detail of a TCP row reads, is also stored as a slice.
 #[derive(Clone, Copy, Debug)]
 pub struct InetAttrs<'a> {
     bytes: &'a [u8],
     /// A bit for each kind that was sent.
     sent: u32,
-    /// Empty for up to [`FEW`] bytes of attributes, which are searched instead.
+    /// Empty if there are at most [`FEW`] bytes of attributes, which are searched instead.
     offsets: Offsets,
     info: Option<&'a [u8]>,
 }
 
-/// The bit of a kind; none for those that are not known.
+/// The bit of a kind; 0 for unknown kinds.
 #[inline]
 const fn bit(kind: u16) -> u32 {
     if kind <= INET_DIAG_SOCKOPT { 1 << kind } else { 0 }
@@ -303,28 +303,29 @@ impl<'a> InetAttrs<'a> {
         if self.sent & bit(kind) == 0 {
             return None;
         }
-        // An offset that is not known is zero: the search starts at the beginning.
+        // The offset is zero if it is not known, so the search then starts at the first
+        // attribute.
         let begin = usize::from(self.offsets.get(kind)) * ALIGNMENT;
         attrs(self.bytes.get(begin..)?).find(|attr| attr.kind == kind).map(|attr| attr.payload)
     }
 
-    /// `tcp_info`, if the protocol is one that gives `INFO` this meaning.
+    /// `tcp_info`; the caller checks that the protocol gives `INFO` this meaning.
     #[inline]
     pub fn tcp_info(&self) -> Option<TcpInfo<'a>> {
         self.info.map(TcpInfo::new)
     }
 
-    /// `mptcp_info`, if the protocol is MPTCP.
+    /// `mptcp_info`; the caller checks that the protocol is MPTCP.
     pub fn mptcp_info(&self) -> Option<MptcpInfo<'a>> {
         self.get(INET_DIAG_INFO).map(MptcpInfo::new)
     }
 
-    /// `sctp_info`, if the protocol is SCTP.
+    /// `sctp_info`; the caller checks that the protocol is SCTP.
     pub fn sctp_info(&self) -> Option<SctpInfo<'a>> {
         self.get(INET_DIAG_INFO).map(SctpInfo::new)
     }
 
-    /// SCTP: the addresses of this end.
+    /// SCTP: the local addresses.
     pub fn locals(&self) -> Option<SockAddrs<'a>> {
         self.get(INET_DIAG_LOCALS).map(SockAddrs::new)
     }
@@ -334,7 +335,7 @@ impl<'a> InetAttrs<'a> {
         self.get(INET_DIAG_PEERS).map(SockAddrs::new)
     }
 
-    /// The older memory report.
+    /// The memory report of older kernels.
     pub fn mem_info(&self) -> Option<MemInfo<'a>> {
         self.get(INET_DIAG_MEMINFO).map(MemInfo::new)
     }
@@ -344,7 +345,7 @@ impl<'a> InetAttrs<'a> {
         self.get(INET_DIAG_SKMEMINFO).map(SkMemInfo::new)
     }
 
-    /// Name of the congestion control.
+    /// Name of the congestion control algorithm.
     pub fn congestion(&self) -> Option<&'a [u8]> {
         self.get(INET_DIAG_CONG).map(c_text)
     }
@@ -359,7 +360,7 @@ impl<'a> InetAttrs<'a> {
         u8_at(self.get(INET_DIAG_TCLASS)?, 0)
     }
 
-    /// Class id, or priority if there is none.
+    /// Class id, or the priority if no class is set.
     pub fn class_id(&self) -> Option<u32> {
         u32_at(self.get(INET_DIAG_CLASS_ID)?, 0)
     }
@@ -375,7 +376,7 @@ impl<'a> InetAttrs<'a> {
         u8_at(self.get(INET_DIAG_PROTOCOL)?, 0)
     }
 
-    /// Whether the socket takes IPv6 only (0 or 1).
+    /// Whether the socket accepts IPv6 only (0 or 1).
     #[inline]
     pub fn v6only(&self) -> Option<u8> {
         u8_at(self.get(INET_DIAG_SKV6ONLY)?, 0)
@@ -392,24 +393,24 @@ impl<'a> InetAttrs<'a> {
         u64_at(self.get(INET_DIAG_CGROUP_ID)?, 0)
     }
 
-    /// Socket options; both bytes must be there.
+    /// Socket options; `None` unless both bytes were sent.
     pub fn sockopt(&self) -> Option<SockOpt<'a>> {
         let bytes = self.get(INET_DIAG_SOCKOPT)?;
         array_at::<2>(bytes, 0)?;
         Some(SockOpt::new(bytes))
     }
 
-    /// What Vegas tells.
+    /// The data of Vegas.
     pub fn vegas(&self) -> Option<VegasInfo<'a>> {
         self.get(INET_DIAG_VEGASINFO).map(VegasInfo::new)
     }
 
-    /// What DCTCP tells.
+    /// The data of DCTCP.
     pub fn dctcp(&self) -> Option<DctcpInfo<'a>> {
         self.get(INET_DIAG_DCTCPINFO).map(DctcpInfo::new)
     }
 
-    /// What BBR tells.
+    /// The data of BBR.
     pub fn bbr(&self) -> Option<BbrInfo<'a>> {
         self.get(INET_DIAG_BBRINFO).map(BbrInfo::new)
     }
@@ -419,7 +420,7 @@ impl<'a> InetAttrs<'a> {
         self.get(INET_DIAG_MD5SIG).map(Md5Sigs::new)
     }
 
-    /// What lies on top of TCP.
+    /// The protocol layered on TCP.
     pub fn ulp(&self) -> Option<Ulp<'a>> {
         self.get(INET_DIAG_ULP_INFO).map(Ulp::new)
     }

@@ -1,5 +1,5 @@
-//! The fixed part of a message of inet_diag, to be written where a message is made that
-//! the kernel would have sent.
+//! Encodes the fixed part of an inet_diag message, for sources other than netlink that imitate
+//! the kernel's messages.
 //!
 //! Source: linux/inet_diag.h.
 
@@ -17,7 +17,7 @@ pub struct InetDiagFixed {
     pub timer: u8,
     /// Retransmissions or probes.
     pub retrans: u8,
-    /// What tells the socket from every other.
+    /// Ports, addresses, interface and cookie.
     pub id: SockId,
     /// Time until the timer fires, in milliseconds.
     pub expires_ms: u32,
@@ -32,7 +32,7 @@ pub struct InetDiagFixed {
 }
 
 impl InetDiagFixed {
-    /// Its bytes as the kernel sends them.
+    /// Encodes the fixed part as the kernel sends it.
     #[inline]
     pub fn bytes(&self) -> [u8; MSG_LEN] {
         let mut bytes = [0; MSG_LEN];

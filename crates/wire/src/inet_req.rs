@@ -1,4 +1,4 @@
-//! Requests for sockets of inet tables.
+//! Requests for inet sockets.
 //!
 //! Source: linux/inet_diag.h, Linux 7.3.
 
@@ -17,7 +17,7 @@ constants! {
     REQUEST_ATTRIBUTES in "linux/inet_diag.h": u16 {
         /// A filter program.
         INET_DIAG_REQ_BYTECODE = 1;
-        /// BPF maps whose values are wanted.
+        /// BPF maps whose values are requested.
         INET_DIAG_REQ_SK_BPF_STORAGES = 2;
         /// An IP protocol that does not fit a byte.
         INET_DIAG_REQ_PROTOCOL = 3;
@@ -31,19 +31,19 @@ view! {
         family: u8 @ 0 = "sdiag_family";
         /// IP protocol.
         protocol: u8 @ 1 = "sdiag_protocol";
-        /// Attributes wanted.
+        /// Requested attributes.
         ext: u8 @ 2 = "idiag_ext";
         /// Padding.
         pad: u8 @ 3 = "pad";
-        /// States wanted.
+        /// Requested states.
         states: u32 @ 4 = "idiag_states";
-        /// Socket wanted.
+        /// Requested socket.
         id: [u8; 48] @ 8 = "id";
     }
 }
 
 view! {
-    /// The bytes of a request of the older kind.
+    /// The bytes of a request in the older format.
     ReqView = "struct inet_diag_req" in "linux/inet_diag.h" {
         /// Address family.
         family: u8 @ 0 = "idiag_family";
@@ -51,40 +51,40 @@ view! {
         src_len: u8 @ 1 = "idiag_src_len";
         /// Length of the destination address.
         dst_len: u8 @ 2 = "idiag_dst_len";
-        /// Attributes wanted.
+        /// Requested attributes.
         ext: u8 @ 3 = "idiag_ext";
-        /// Socket wanted.
+        /// Requested socket.
         id: [u8; 48] @ 4 = "id";
-        /// States wanted.
+        /// Requested states.
         states: u32 @ 52 = "idiag_states";
-        /// Tables wanted; unused.
+        /// Requested tables; unused.
         dbs: u32 @ 56 = "idiag_dbs";
     }
 }
 
-/// The bit that asks for an attribute; there are bits for the kinds 1 to 8.
+/// The request bit of an attribute; only kinds 1 to 8 have one.
 const fn ext(kind: u16) -> u8 {
     1 << (kind - 1)
 }
 
-/// Asks for the older memory report.
+/// Requests the memory report of older kernels.
 pub const EXT_MEMINFO: u8 = ext(INET_DIAG_MEMINFO);
-/// Asks for `INET_DIAG_INFO`.
+/// Requests `INET_DIAG_INFO`.
 pub const EXT_INFO: u8 = ext(INET_DIAG_INFO);
-/// Asks for what the congestion control tells of itself.
+/// Requests the data of the congestion control algorithm.
 pub const EXT_VEGASINFO: u8 = ext(INET_DIAG_VEGASINFO);
-/// Asks for the name of the congestion control.
+/// Requests the name of the congestion control algorithm.
 pub const EXT_CONG: u8 = ext(INET_DIAG_CONG);
-/// Asks for the type of service.
+/// Requests the type of service.
 pub const EXT_TOS: u8 = ext(INET_DIAG_TOS);
-/// Asks for the traffic class, and brings the class id.
+/// Requests the traffic class; the kernel then also sends the class id.
 pub const EXT_TCLASS: u8 = ext(INET_DIAG_TCLASS);
-/// Asks for the memory report.
+/// Requests the memory report.
 pub const EXT_SKMEMINFO: u8 = ext(INET_DIAG_SKMEMINFO);
-/// Asks for the directions shut down, which come unasked too.
+/// Requests the directions shut down; the kernel sends them even without this bit.
 pub const EXT_SHUTDOWN: u8 = ext(INET_DIAG_SHUTDOWN);
 
-/// A socket's identity; zero in all parts asks for any.
+/// A socket's identity; all zeros match any socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SockId {
     /// Local port, in host order.
@@ -97,7 +97,7 @@ pub struct SockId {
     pub dst: [u8; 16],
     /// Interface.
     pub ifindex: u32,
-    /// The kernel's identity of the socket; all ones is none.
+    /// The socket's cookie; all ones for none.
     pub cookie: u64,
 }
 
@@ -119,15 +119,15 @@ impl SockId {
 pub struct InetDiagReqV2 {
     /// Address family.
     pub family: u8,
-    /// IP protocol, its low byte.
+    /// Low byte of the IP protocol.
     pub protocol: u8,
-    /// Attributes wanted, `EXT_*`.
+    /// Requested attributes, `EXT_*`.
     pub ext: u8,
     /// Padding; for raw sockets the raw protocol.
     pub raw_or_pad: u8,
-    /// States wanted, a bit each.
+    /// Requested states, one bit each.
     pub states: u32,
-    /// Socket wanted.
+    /// Requested socket.
     pub id: SockId,
 }
 
@@ -140,7 +140,7 @@ impl InetDiagReqV2 {
     }
 }
 
-/// `struct inet_diag_req`, the older request: both families in one walk.
+/// `struct inet_diag_req`, the older request, which lists both address families in one dump.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InetDiagReq {
     /// Address family.
@@ -149,11 +149,11 @@ pub struct InetDiagReq {
     pub src_len: u8,
     /// Length of the destination address; unused.
     pub dst_len: u8,
-    /// Attributes wanted, `EXT_*`.
+    /// Requested attributes, `EXT_*`.
     pub ext: u8,
-    /// Socket wanted.
+    /// Requested socket.
     pub id: SockId,
-    /// States wanted, a bit each.
+    /// Requested states, one bit each.
     pub states: u32,
     /// Unused.
     pub dbs: u32,
@@ -169,8 +169,8 @@ impl InetDiagReq {
     }
 }
 
-/// Appends the attribute that asks for the values of these BPF maps, each an
-/// open file descriptor; without any, all maps are asked for.
+/// Appends the attribute that requests the values of these BPF maps, each an open file
+/// descriptor.  An empty list requests all maps.
 pub fn put_storages(out: &mut Vec<u8>, maps: impl IntoIterator<Item = i32>) {
     let mut wanted = Vec::new();
     for fd in maps {
@@ -200,7 +200,8 @@ mod tests {
         }
     }
 
-    /// The views hold the offsets that are checked against the kernel's headers.
+    /// `tests/uapi.rs` checks the views' offsets against the headers, so reading through them
+    /// checks the encoder.
     #[test]
     fn what_is_encoded_is_read_back() {
         let request = InetDiagReqV2 { family: 2, protocol: 6, ext: 7, raw_or_pad: 8, states: 9, id: ID };

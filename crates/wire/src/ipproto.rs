@@ -1,7 +1,7 @@
 //! Numbers of IP protocols.
 //!
-//! Most are the IANA's and fit a byte.  Those from 256 on are Linux's own: they
-//! name a kind of socket and never appear in a packet.
+//! Most are assigned by IANA and fit a byte.  Numbers from 256 on are Linux's own: they name a
+//! kind of socket and never appear in a packet.
 //!
 //! Source: linux/in.h and linux/in6.h, Linux 7.3.
 
@@ -22,7 +22,7 @@ constants! {
         IPPROTO_SCTP = 132;
         /// UDP-Lite.
         IPPROTO_UDPLITE = 136;
-        /// Raw sockets, all of them.
+        /// Raw sockets of all protocols.
         IPPROTO_RAW = 255;
         /// MPTCP.
         IPPROTO_MPTCP = 262;
@@ -30,7 +30,7 @@ constants! {
 }
 
 constants! {
-    /// IP protocols of IPv6 alone that have sockets.
+    /// IP protocols that only IPv6 has sockets of.
     IPV6_PROTOCOLS in "linux/in6.h": u16 {
         /// ICMP for IPv6.
         IPPROTO_ICMPV6 = 58;

@@ -1,27 +1,26 @@
-//! Where the members of kernel structures lie, said once.
+//! Offsets of the members of kernel structures, each stated once.
 //!
-//! `view!` turns one list into both the accessors of a view and a [`Layout`]
-//! that `tests/uapi.rs` compares with the kernel's own headers; `constants!`
-//! does the same for numbers.  [`crate::registry`] lists what they made.
+//! `view!` generates from one list both the accessors of a view and a [`Layout`] that
+//! `tests/uapi.rs` compares with the kernel's headers; `constants!` does the same for numbers.
+//! [`crate::registry`] lists all of them.
 //!
-//! Invariant: no offset and no number of the kernel's is typed outside these
-//! two macros.
+//! Invariant: no offset and no kernel constant is written outside these two macros.
 //!
-//! Invariant: an accessor returns `Some` exactly when the bytes reach the end
-//! of its member; a test of the registry asks every accessor of every view.
+//! Invariant: an accessor returns `Some` exactly if the bytes reach the end of its member; a
+//! test of the registry checks every accessor of every view.
 
 /// One member of a kernel structure.
 #[derive(Clone, Copy, Debug)]
 pub struct Member {
     /// Its name in C.
     pub name: &'static str,
-    /// Where it begins, in bytes.
+    /// Its offset in bytes.
     pub offset: usize,
-    /// How long it is, in bytes.
+    /// Its size in bytes.
     pub size: usize,
 }
 
-/// Bits of a kernel structure that have a name but no address.
+/// A bit-field of a kernel structure, which C cannot take the address of.
 ///
 /// Bits are counted as C allots them: from the lowest of the first byte on a
 /// little-endian machine, from the highest on a big-endian one.
@@ -29,21 +28,20 @@ pub struct Member {
 pub struct BitField {
     /// Its name in C.
     pub name: &'static str,
-    /// Where the integer that holds it begins, in bytes.
+    /// Offset of the integer that contains it, in bytes.
     pub offset: usize,
-    /// How many bits of that integer come before it.
+    /// Number of bits of that integer that precede it.
     pub shift: u32,
-    /// How many bits it has.
+    /// Number of its bits.
     pub bits: u32,
 }
 
-/// By how much an integer of `width` bits has to be shifted right to bring a
-/// bit-field to its lowest bits.
+/// The right shift that moves a bit-field of an integer of `width` bits to its lowest bits.
 pub(crate) const fn right_shift(width: u32, shift: u32, bits: u32) -> u32 {
     if cfg!(target_endian = "big") { width - shift - bits } else { shift }
 }
 
-/// What a view believes of a kernel structure.
+/// The layout that a view assumes of a kernel structure.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
     /// The C name, `struct` included.
@@ -57,8 +55,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Where a member or a bit-field begins, for constants; a name that the
-    /// layout lacks does not compile.
+    /// The offset of a member or bit-field, for constants; an unknown name does not compile.
     pub const fn offset(&self, name: &str) -> usize {
         let mut i = 0;
         while i < self.members.len() {
@@ -77,8 +74,8 @@ impl Layout {
         panic!("no such member")
     }
 
-    /// Where the last member ends: the size of the structure, since nothing is
-    /// left out at the end.
+    /// The end of the last member, which is the size of the structure, since views list its
+    /// members up to the end.
     pub const fn end(&self) -> usize {
         let (mut end, mut i) = (0, 0);
         while i < self.members.len() {
@@ -97,7 +94,7 @@ impl Layout {
     }
 }
 
-/// Whether two names are the same, where `==` cannot be asked yet.
+/// Whether two names are equal; `==` is not available in a `const fn`.
 const fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let mut i = 0;
@@ -107,7 +104,7 @@ const fn same(a: &str, b: &str) -> bool {
     i == a.len() && i == b.len()
 }
 
-/// A number of the kernel's.
+/// A kernel constant.
 #[derive(Clone, Copy, Debug)]
 pub struct Constant {
     /// Its name in C.
@@ -116,7 +113,7 @@ pub struct Constant {
     pub value: u64,
 }
 
-/// Numbers that one header declares.
+/// The constants of one header.
 #[derive(Clone, Copy, Debug)]
 pub struct Constants {
     /// The header that declares them.
@@ -125,10 +122,9 @@ pub struct Constants {
     pub list: &'static [Constant],
 }
 
-/// Makes a borrowed view of a kernel structure, and its [`Layout`].
+/// Defines a borrowed view of a kernel structure, and its [`Layout`].
 ///
-/// Each accessor returns `None` where the structure that was sent ends before
-/// the member does.
+/// Each accessor returns `None` if the bytes sent end before the member does.
 macro_rules! view {
     (
         $(#[$meta:meta])*
@@ -145,13 +141,13 @@ macro_rules! view {
         pub struct $name<'a>(&'a [u8]);
 
         impl<'a> $name<'a> {
-            /// Wraps what the kernel sent.  Any length is valid, even zero.
+            /// Wraps the bytes from the kernel.  Any length is valid, even zero.
             #[inline]
             pub fn new(bytes: &'a [u8]) -> Self {
                 Self(bytes)
             }
 
-            /// The bytes as they were sent.
+            /// The bytes as sent.
             #[inline]
             pub fn bytes(self) -> &'a [u8] {
                 self.0
@@ -174,7 +170,7 @@ macro_rules! view {
                 }
             )*
 
-            /// Where each accessor's bytes end, and whether it finds them.
+            /// The end of each accessor's bytes, and whether the accessor returned a value.
             #[cfg(test)]
             pub(crate) fn found(self) -> Vec<(&'static str, usize, bool)> {
                 vec![
@@ -183,7 +179,7 @@ macro_rules! view {
                 ]
             }
 
-            /// What this view believes of the structure.
+            /// The layout that this view assumes of the structure.
             pub const LAYOUT: $crate::layout::Layout = $crate::layout::Layout {
                 c_type: $c_type,
                 header: $header,
@@ -218,7 +214,7 @@ macro_rules! view {
     (@read $bytes:expr, $offset:literal, [u8; $n:literal]) => { $crate::bytes::array_at::<$n>($bytes, $offset) };
 }
 
-/// Makes constants, and a table of them.
+/// Defines constants, and a table of them.
 macro_rules! constants {
     (
         $(#[$table_meta:meta])*
@@ -239,7 +235,7 @@ macro_rules! constants {
     };
 }
 
-/// The C name of a constant, where it is not that of the Rust one.
+/// The C name of a constant, if it differs from the Rust name.
 macro_rules! c_name {
     ($name:ident) => {
         stringify!($name)
@@ -249,8 +245,8 @@ macro_rules! c_name {
     };
 }
 
-/// Makes accessors of members that are always there: the receiver holds all
-/// bytes of the view's structure in the field named.
+/// Defines accessors that always return a value: the named field of the receiver holds all
+/// bytes of the structure.
 macro_rules! whole {
     ($view:ident of $field:tt: $( $(#[$meta:meta])* $name:ident: $ty:ty; )*) => {
         $(

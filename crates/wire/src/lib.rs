@@ -1,9 +1,8 @@
 //! Views over the kernel's sock_diag messages.
 //!
-//! Any bytes are valid input: what is short is absent, what is long has an
-//! unknown tail, and nothing panics, allocates or does I/O.  The macros of
-//! [`layout`] state each offset and each number once, and `tests/uapi.rs`
-//! compares them with the kernel's own headers.
+//! Any bytes are valid input: missing members are absent, extra bytes are ignored, and nothing
+//! panics, allocates or does I/O.  The macros of [`layout`] state each offset and constant
+//! once, and `tests/uapi.rs` compares them with the kernel's headers.
 
 #![forbid(unsafe_code)]
 

@@ -10,8 +10,8 @@ pub const RECORD_LEN: usize = Md5Sig::LAYOUT.end();
 const KEY: usize = Md5Sig::LAYOUT.offset("tcpm_key");
 
 view! {
-    /// One key.  The accessors named after the structure's members say what is
-    /// there; those without prefix are for records from [`Md5Sigs`], which are whole.
+    /// One key.  The accessors with the prefix `tcpm_` return `None` past the end of the
+    /// bytes; those without it are for the complete records of [`Md5Sigs`].
     Md5Sig = "struct tcp_diag_md5sig" in "linux/tcp.h" {
         /// Address family.
         tcpm_family: u8 @ 0 = "tcpm_family";
@@ -32,7 +32,7 @@ impl<'a> Md5Sig<'a> {
         self.tcpm_family().unwrap_or(0)
     }
 
-    /// How many bits of the address must match.
+    /// The number of address bits that must match.
     pub fn prefixlen(self) -> u8 {
         self.tcpm_prefixlen().unwrap_or(0)
     }
@@ -49,12 +49,12 @@ impl<'a> Md5Sig<'a> {
     }
 }
 
-/// The keys of a socket, in order; a last record that is not whole is left out.
+/// The keys of a socket, in order; an incomplete last record is skipped.
 #[derive(Clone, Debug)]
 pub struct Md5Sigs<'a>(std::slice::ChunksExact<'a, u8>);
 
 impl<'a> Md5Sigs<'a> {
-    /// Reads an attribute's value as keys.
+    /// Splits an attribute's value into keys.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes.chunks_exact(RECORD_LEN))
     }

@@ -1,4 +1,4 @@
-//! Socket memory: the older report of four words and the newer array.
+//! Socket memory: the older report of four words, and the newer array of words.
 //!
 //! Source: linux/inet_diag.h, linux/sock_diag.h, Linux 7.3.
 
@@ -6,15 +6,15 @@ use crate::bytes::u32_at;
 use crate::layout::{constants, view};
 
 view! {
-    /// `INET_DIAG_MEMINFO`; all in bytes.
+    /// `INET_DIAG_MEMINFO`; all sizes in bytes.
     MemInfo = "struct inet_diag_meminfo" in "linux/inet_diag.h" {
-        /// Received and unread.
+        /// Received, not yet read.
         rmem: u32 @ 0 = "idiag_rmem";
         /// Queued for sending.
         wmem: u32 @ 4 = "idiag_wmem";
-        /// Reserved.
+        /// Reserved for later use.
         fmem: u32 @ 8 = "idiag_fmem";
-        /// Handed to lower layers.
+        /// Handed to lower layers for sending.
         tmem: u32 @ 12 = "idiag_tmem";
     }
 }
@@ -22,15 +22,15 @@ view! {
 constants! {
     /// Indexes of the array.
     SK_MEMINFO in "linux/sock_diag.h": usize {
-        /// Received and unread.
+        /// Received, not yet read.
         SK_MEMINFO_RMEM_ALLOC = 0;
         /// Limit of the receive buffer.
         SK_MEMINFO_RCVBUF = 1;
-        /// Handed to lower layers.
+        /// Handed to lower layers for sending.
         SK_MEMINFO_WMEM_ALLOC = 2;
         /// Limit of the send buffer.
         SK_MEMINFO_SNDBUF = 3;
-        /// Reserved.
+        /// Reserved for later use.
         SK_MEMINFO_FWD_ALLOC = 4;
         /// Queued for sending.
         SK_MEMINFO_WMEM_QUEUED = 5;
@@ -43,7 +43,7 @@ constants! {
     }
 }
 
-/// `INET_DIAG_SKMEMINFO`: an array of words, longer on newer kernels.
+/// `INET_DIAG_SKMEMINFO`: an array of words, which newer kernels extend.
 #[derive(Clone, Copy, Debug)]
 pub struct SkMemInfo<'a>(&'a [u8]);
 
@@ -60,32 +60,32 @@ macro_rules! words {
 }
 
 impl<'a> SkMemInfo<'a> {
-    /// Wraps what the kernel sent.  Any length is valid.
+    /// Wraps the bytes from the kernel.  Any length is valid.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes as they were sent.
+    /// The bytes as sent.
     pub fn bytes(self) -> &'a [u8] {
         self.0
     }
 
-    /// How many bytes were sent: ss shows as many words as there are.
+    /// The number of bytes sent: `ss` prints as many words as they hold.
     #[allow(clippy::len_without_is_empty, reason = "an empty report is as good as any other")]
     pub fn len(self) -> usize {
         self.0.len()
     }
 
     words! {
-        /// Memory of received, unread data, in bytes.
+        /// Memory of received data that was not read yet, in bytes.
         rmem_alloc = SK_MEMINFO_RMEM_ALLOC;
         /// Limit of the receive buffer, in bytes.
         rcvbuf = SK_MEMINFO_RCVBUF;
-        /// Memory handed to lower layers, in bytes.
+        /// Memory handed to lower layers for sending, in bytes.
         wmem_alloc = SK_MEMINFO_WMEM_ALLOC;
         /// Limit of the send buffer, in bytes.
         sndbuf = SK_MEMINFO_SNDBUF;
-        /// Memory reserved and not used, in bytes.
+        /// Memory reserved but not used, in bytes.
         fwd_alloc = SK_MEMINFO_FWD_ALLOC;
         /// Memory queued for sending, in bytes.
         wmem_queued = SK_MEMINFO_WMEM_QUEUED;

@@ -1,8 +1,8 @@
 //! `struct mptcp_info`: the payload of `INET_DIAG_INFO` of an MPTCP socket.
 //!
-//! Like `tcp_info` it only ever grows, so what is past the end was not
-//! reported.  Names are those that ss prints; where the kernel has given a
-//! member a better one, the accessor's sentence says it.
+//! Like `tcp_info`, the struct only ever grows, so members past the end were not reported.
+//! Accessors use the names that `ss` prints; where the kernel has since renamed a member, the
+//! new name follows in parentheses.
 //!
 //! Source: linux/mptcp.h, Linux 7.3.
 
@@ -33,15 +33,15 @@ view! {
         add_addr_signal_max: u8 @ 4 = "mptcpi_add_addr_signal_max";
         /// Limit of `add_addr_accepted` (`limit_add_addr_accepted`).
         add_addr_accepted_max: u8 @ 5 = "mptcpi_add_addr_accepted_max";
-        /// State, `MPTCP_INFO_FLAG_*`.
+        /// Flags, `MPTCP_INFO_FLAG_*`.
         flags: u32 @ 8 = "mptcpi_flags";
-        /// Token of this end, which names the connection.
+        /// Token of this end, which identifies the connection.
         token: u32 @ 12 = "mptcpi_token";
-        /// Data sequence number written next.
+        /// Next data sequence number to be written.
         write_seq: u64 @ 16 = "mptcpi_write_seq";
-        /// Data sequence number not yet acknowledged.
+        /// First data sequence number that is not acknowledged.
         snd_una: u64 @ 24 = "mptcpi_snd_una";
-        /// Data sequence number expected next.
+        /// Next data sequence number expected.
         rcv_nxt: u64 @ 32 = "mptcpi_rcv_nxt";
         /// Local addresses used for subflows.
         local_addr_used: u8 @ 40 = "mptcpi_local_addr_used";
@@ -49,11 +49,11 @@ view! {
         local_addr_max: u8 @ 41 = "mptcpi_local_addr_max";
         /// Whether data is checksummed (0 or 1).
         csum_enabled: u8 @ 42 = "mptcpi_csum_enabled";
-        /// Retransmissions on the level of MPTCP.
+        /// Retransmissions at the MPTCP level.
         retransmits: u32 @ 44 = "mptcpi_retransmits";
-        /// Bytes sent again, on the level of MPTCP.
+        /// Bytes retransmitted at the MPTCP level.
         bytes_retrans: u64 @ 48 = "mptcpi_bytes_retrans";
-        /// Bytes sent, without repeats.
+        /// Bytes sent, without retransmissions.
         bytes_sent: u64 @ 56 = "mptcpi_bytes_sent";
         /// Bytes received in order.
         bytes_received: u64 @ 64 = "mptcpi_bytes_received";

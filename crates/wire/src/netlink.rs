@@ -1,7 +1,7 @@
-//! Netlink framing: datagrams, messages, and what ends or refuses a dump.
+//! Netlink framing: datagrams, messages, and the messages that end or reject a dump.
 //!
-//! A datagram is a sequence of messages, each aligned to four bytes.  Where a
-//! length is impossible, reading stops: everything before is kept.
+//! A datagram is a sequence of messages, each aligned to four bytes.  Parsing stops at an
+//! impossible length and keeps the messages before it.
 //!
 //! Source: `struct nlmsghdr`, `struct nlmsgerr` (linux/netlink.h),
 //! netlink(7), Documentation/userspace-api/netlink/intro.rst.
@@ -15,7 +15,7 @@ use crate::layout::{constants, view};
 constants! {
     /// Numbers of linux/netlink.h.
     NETLINK_CONSTANTS in "linux/netlink.h": u16 {
-        /// Says nothing.
+        /// A message without content.
         NLMSG_NOOP = 1;
         /// An error, or with code 0 an acknowledgement.
         NLMSG_ERROR = 2;
@@ -35,13 +35,13 @@ constants! {
         NLM_F_MATCH = 0x200;
         /// Asks for a dump.
         NLM_F_DUMP = NLM_F_ROOT | NLM_F_MATCH;
-        /// In an error: the refused request is cut to its header.
+        /// In an error: only the header of the rejected request is included.
         NLM_F_CAPPED = 0x100;
-        /// In an error: attributes follow that explain it.
+        /// In an error: attributes follow that explain the error.
         NLM_F_ACK_TLVS = 0x200;
         /// Explanation in words.
         NLMSGERR_ATTR_MSG = 1;
-        /// Offset of the refused attribute in the request.
+        /// Offset of the offending attribute in the request.
         NLMSGERR_ATTR_OFFS = 2;
     }
 }
@@ -49,7 +49,7 @@ constants! {
 constants! {
     /// Message types of linux/sock_diag.h.
     SOCK_DIAG_CONSTANTS in "linux/sock_diag.h": u16 {
-        /// A request for, or a report of, sockets.
+        /// Requests sockets, or reports one.
         SOCK_DIAG_BY_FAMILY = 20;
         /// Destroys a socket.
         SOCK_DESTROY = 21;
@@ -89,27 +89,27 @@ view! {
         kind: u16 @ 4 = "nlmsg_type";
         /// Flags.
         flags: u16 @ 6 = "nlmsg_flags";
-        /// Sequence number; an answer has that of its request.
+        /// Sequence number; a reply repeats that of its request.
         seq: u32 @ 8 = "nlmsg_seq";
-        /// Port id; an answer has that of the asker.
+        /// Port id; a reply carries that of the requester.
         pid: u32 @ 12 = "nlmsg_pid";
     }
 }
 
 view! {
-    /// What an error begins with.
+    /// The beginning of an error message.
     ErrorView = "struct nlmsgerr" in "linux/netlink.h" {
-        /// Zero or a negative error number.
+        /// Zero, or a negated error number.
         error: i32 @ 0 = "error";
-        /// Header of the request that was refused.
+        /// Header of the rejected request.
         request: [u8; 16] @ 4 = "msg";
     }
 }
 
-/// Length of the code that an error or the end of a dump begins with.
+/// Length of the code that begins an error or the end of a dump.
 const CODE_LEN: usize = ErrorView::LAYOUT.offset("msg");
 
-/// Length of an error that is whole: its code and the header of the request.
+/// Length of a complete error: its code and the header of the request.
 pub const ERROR_LEN: usize = ErrorView::LAYOUT.end();
 
 /// Length of a message header.
@@ -124,9 +124,9 @@ pub struct Header {
     pub kind: u16,
     /// Flags.
     pub flags: u16,
-    /// Sequence number; an answer has that of its request.
+    /// Sequence number; a reply repeats that of its request.
     pub seq: u32,
-    /// Port id; an answer has that of the asker.
+    /// Port id; a reply carries that of the requester.
     pub pid: u32,
 }
 
@@ -160,7 +160,7 @@ impl Header {
 pub struct Message<'a> {
     /// Its header.
     pub header: Header,
-    /// What follows the header, without padding.
+    /// The bytes after the header, without padding.
     pub payload: &'a [u8],
 }
 
@@ -170,14 +170,14 @@ pub struct Messages<'a> {
     rest: &'a [u8],
 }
 
-/// Reads a datagram as messages.
+/// Parses a datagram into messages.
 #[inline]
 pub fn messages(datagram: &[u8]) -> Messages<'_> {
     Messages { rest: datagram }
 }
 
 impl Messages<'_> {
-    /// Bytes not read yet; after the end, those that formed no message.
+    /// The number of unread bytes; at the end, of the bytes that form no message.
     pub fn remnant(&self) -> usize {
         self.rest.len()
     }
@@ -196,25 +196,25 @@ impl<'a> Iterator for Messages<'a> {
     }
 }
 
-/// The code that an `NLMSG_ERROR` or `NLMSG_DONE` begins with: zero or a
-/// negative errno; `None` if it is too short.
+/// The code that begins an `NLMSG_ERROR` or `NLMSG_DONE`: zero or a negated errno; `None` if
+/// the message is too short.
 pub fn error_code(payload: &[u8]) -> Option<i32> {
     ErrorView::new(payload).error()
 }
 
-/// What the kernel says about an error beyond its number.
+/// The kernel's explanation of an error, in addition to its number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExtAck<'a> {
-    /// An explanation, without the NUL that ends it.
+    /// The explanation in words, without the terminating NUL.
     pub msg: Option<&'a [u8]>,
-    /// Offset of the refused attribute in the request.
+    /// Offset of the offending attribute in the request.
     pub offset: Option<u32>,
 }
 
-/// Reads the explanation of an `NLMSG_ERROR` or `NLMSG_DONE`.
+/// Reads the explanation from an `NLMSG_ERROR` or `NLMSG_DONE`.
 ///
-/// In an error it follows the refused request, or only that request's header
-/// if the error is capped; in the end of a dump it follows the code.
+/// In an error, it follows the rejected request, or only the request's header if the error is
+/// capped; in the end of a dump, it follows the code.
 pub fn ext_ack<'a>(message: &Message<'a>) -> ExtAck<'a> {
     let Header { kind, flags, .. } = message.header;
     let start = match kind {
@@ -256,7 +256,7 @@ mod tests {
         let whole = datagram.len();
         for cut in 0..=whole {
             let count = messages(&datagram[..cut]).count();
-            // The padding of the last message is not needed.
+            // The last message is complete even without its padding.
             let want = usize::from(cut >= 21) + usize::from(cut >= 42);
             assert_eq!(count, want, "cut at {cut}");
         }

@@ -1,7 +1,7 @@
 //! `struct netlink_diag_msg` and its attributes: one netlink socket.
 //!
-//! The fixed part is all or nothing; the first attribute of a kind wins and
-//! unknown kinds are passed over.
+//! The fixed part must be complete; the first attribute of a kind wins and unknown kinds are
+//! skipped.
 //!
 //! Source: linux/netlink_diag.h, Linux 7.3.
 
@@ -17,7 +17,7 @@ constants! {
     ATTRIBUTES in "linux/netlink_diag.h": u16 {
         /// Memory report.
         NETLINK_DIAG_MEMINFO = 0;
-        /// Multicast groups, a bit each.
+        /// Multicast groups, one bit each.
         NETLINK_DIAG_GROUPS = 1;
         /// Ring of received messages; gone since Linux 4.6.
         NETLINK_DIAG_RX_RING = 2;
@@ -29,7 +29,7 @@ constants! {
 }
 
 constants! {
-    /// What a request asks for.
+    /// Attributes that a request can ask for.
     SHOW in "linux/netlink_diag.h": u32 {
         /// The memory report.
         NDIAG_SHOW_MEMINFO = 1;
@@ -43,31 +43,31 @@ constants! {
 constants! {
     /// Flags of a socket.
     FLAGS in "linux/netlink_diag.h": u32 {
-        /// A dump is under way.
+        /// A dump is in progress.
         NDIAG_FLAG_CB_RUNNING = 0x01;
-        /// Messages come with their group.
+        /// Each message carries its group as ancillary data.
         NDIAG_FLAG_PKTINFO = 0x02;
-        /// A broadcast that fails is reported to its sender.
+        /// A failed broadcast is reported to its sender.
         NDIAG_FLAG_BROADCAST_ERROR = 0x04;
         /// Messages may be lost without an error.
         NDIAG_FLAG_NO_ENOBUFS = 0x08;
         /// Messages of all network namespaces arrive.
         NDIAG_FLAG_LISTEN_ALL_NSID = 0x10;
-        /// Acknowledgements leave out the request.
+        /// Acknowledgements omit the request.
         NDIAG_FLAG_CAP_ACK = 0x20;
     }
 }
 
 constants! {
-    /// Numbers of a request that stand for any.
+    /// Values of a request that match anything.
     ANY in "linux/netlink_diag.h": u8 {
         /// Every protocol.
         NDIAG_PROTO_ALL = 255;
     }
 }
 
-/// State of a socket that is connected (`ndiag_state`); the kernel's own
-/// `NETLINK_CONNECTED`, which no header for programs declares.
+/// State of a connected socket (`ndiag_state`).  This is the kernel's internal
+/// `NETLINK_CONNECTED`, which no UAPI header declares.
 pub const NETLINK_CONNECTED: u8 = 1;
 
 view! {
@@ -79,11 +79,11 @@ view! {
         protocol: u8 @ 1 = "sdiag_protocol";
         /// Padding.
         pad: u16 @ 2 = "pad";
-        /// Inode wanted; unused.
+        /// Requested inode; unused.
         ino: u32 @ 4 = "ndiag_ino";
-        /// Attributes wanted.
+        /// Requested attributes.
         show: u32 @ 8 = "ndiag_show";
-        /// Socket wanted; unused.
+        /// Requested socket; unused.
         cookie: cookie @ 12 = "ndiag_cookie";
     }
 }
@@ -91,8 +91,8 @@ view! {
 /// Length of a request.
 const REQ_LEN: usize = NetlinkReqView::LAYOUT.end();
 
-/// Appends a request for every socket of a family that is asked as netlink
-/// and packet sockets are (`struct netlink_diag_req`, `struct packet_diag_req`).
+/// Appends a request for all sockets of a family.  Netlink and packet sockets use the same
+/// layout (`struct netlink_diag_req`, `struct packet_diag_req`).
 pub fn put_request(out: &mut Vec<u8>, family: u8, protocol: u8, show: u32) {
     let start = out.len();
     out.extend_from_slice(&[family, protocol, 0, 0, 0, 0, 0, 0]);
@@ -109,13 +109,13 @@ view! {
         kind: u8 @ 1 = "ndiag_type";
         /// Netlink protocol.
         protocol: u8 @ 2 = "ndiag_protocol";
-        /// Whether connected.
+        /// Whether the socket is connected.
         state: u8 @ 3 = "ndiag_state";
-        /// Address of the socket.
+        /// Port id of the socket.
         portid: u32 @ 4 = "ndiag_portid";
-        /// Address that it sends to.
+        /// Port id that it sends to.
         dst_portid: u32 @ 8 = "ndiag_dst_portid";
-        /// Group that it sends to.
+        /// Multicast group that it sends to.
         dst_group: u32 @ 12 = "ndiag_dst_group";
         /// Inode.
         ino: u32 @ 16 = "ndiag_ino";
@@ -138,7 +138,7 @@ pub struct NetlinkDiagMsg<'a> {
 const KINDS: usize = NETLINK_DIAG_FLAGS as usize + 1;
 
 impl<'a> NetlinkDiagMsg<'a> {
-    /// Wraps a message's payload; `None` if the fixed part is not whole.
+    /// Wraps a message's payload; `None` if the fixed part is incomplete.
     pub fn new(payload: &'a [u8]) -> Option<Self> {
         let (fixed, rest) = payload.split_first_chunk()?;
         Some(Self { fixed, attrs: Index::parse(rest) })
@@ -146,24 +146,24 @@ impl<'a> NetlinkDiagMsg<'a> {
 
     whole! {
         NetlinkFixed of fixed:
-        /// Address family: 16.
+        /// Address family, always 16.
         family: u8;
-        /// Socket type: 2 dgram, 3 raw; they are the same to the kernel.
+        /// Socket type: 2 is dgram, 3 is raw; the kernel treats them alike.
         kind: u8;
         /// Netlink protocol.
         protocol: u8;
-        /// [`NETLINK_CONNECTED`], or 0.
+        /// [`NETLINK_CONNECTED`] or 0.
         state: u8;
-        /// Address of the socket: 0 the kernel, negative (as a signed number)
-        /// one that the kernel chose because another had the process id.
+        /// Port id of the socket: 0 for the kernel's own sockets; negative (as a signed
+        /// number) if the kernel chose it because the process id was taken.
         portid: u32;
-        /// Address that it sends to; 0 the kernel.
+        /// Port id that it sends to; 0 is the kernel.
         dst_portid: u32;
-        /// Group that it sends to, by number; 0 none.
+        /// Multicast group that it sends to, as a number; 0 for none.
         dst_group: u32;
         /// Inode; 0 for the kernel's own sockets.
         ino: u32;
-        /// The kernel's identity of the socket.
+        /// The socket's cookie.
         cookie: u64;
     }
 
@@ -172,12 +172,12 @@ impl<'a> NetlinkDiagMsg<'a> {
         self.attrs.get(NETLINK_DIAG_MEMINFO).map(SkMemInfo::new)
     }
 
-    /// Groups that it listens to: bit n-1 of this array of longs is group n.
+    /// Groups that it has joined: bit n-1 of this array of longs is group n.
     pub fn groups(&self) -> Option<&'a [u8]> {
         self.attrs.get(NETLINK_DIAG_GROUPS)
     }
 
-    /// The first 32 groups, as bits; `None` where fewer were sent.
+    /// The first 32 groups, one bit each; `None` if fewer were sent.
     pub fn first_groups(&self) -> Option<u32> {
         let groups = self.groups()?;
         // An array of longs: on a big-endian machine the low half comes second.
@@ -187,7 +187,7 @@ impl<'a> NetlinkDiagMsg<'a> {
         u32_at(groups, 0)
     }
 
-    /// Flags; `None` before Linux 4.12 or unasked.
+    /// Flags; `None` before Linux 4.12 or if not requested.
     pub fn flags(&self) -> Option<u32> {
         u32_at(self.attrs.get(NETLINK_DIAG_FLAGS)?, 0)
     }

@@ -1,7 +1,7 @@
 //! `struct packet_diag_msg` and its attributes: one packet socket.
 //!
-//! The fixed part is all or nothing; the first attribute of a kind wins and
-//! unknown kinds are passed over.
+//! The fixed part must be complete; the first attribute of a kind wins and unknown kinds are
+//! skipped.
 //!
 //! Source: linux/packet_diag.h, linux/filter.h, linux/if_packet.h, Linux 7.3.
 
@@ -15,13 +15,13 @@ constants! {
     ATTRIBUTES in "linux/packet_diag.h": u16 {
         /// Settings.
         PACKET_DIAG_INFO = 0;
-        /// Addresses listened to.
+        /// Link-layer addresses joined.
         PACKET_DIAG_MCLIST = 1;
-        /// Ring of received packets.
+        /// Receive ring.
         PACKET_DIAG_RX_RING = 2;
-        /// Ring of sent packets.
+        /// Transmit ring.
         PACKET_DIAG_TX_RING = 3;
-        /// Group of sockets that share the packets.
+        /// Fanout group.
         PACKET_DIAG_FANOUT = 4;
         /// Owner.
         PACKET_DIAG_UID = 5;
@@ -33,15 +33,15 @@ constants! {
 }
 
 constants! {
-    /// What a request asks for.
+    /// Attributes that a request can ask for.
     SHOW in "linux/packet_diag.h": u32 {
         /// Settings.
         PACKET_SHOW_INFO = 0x01;
-        /// Addresses listened to.
+        /// Link-layer addresses joined.
         PACKET_SHOW_MCLIST = 0x02;
         /// Rings.
         PACKET_SHOW_RING_CFG = 0x04;
-        /// The group.
+        /// Fanout group.
         PACKET_SHOW_FANOUT = 0x08;
         /// The memory report.
         PACKET_SHOW_MEMINFO = 0x10;
@@ -55,29 +55,29 @@ constants! {
     FLAGS in "linux/packet_diag.h": u32 {
         /// Packets are being received.
         PDI_RUNNING = 0x01;
-        /// Packets come with auxiliary data.
+        /// Packets carry auxiliary data.
         PDI_AUXDATA = 0x02;
-        /// Packets name the device that they came by first.
+        /// Packets report the device that originally received them.
         PDI_ORIGDEV = 0x04;
         /// Packets begin with a virtio header.
         PDI_VNETHDR = 0x08;
-        /// A packet that cannot be sent is dropped.
+        /// A packet that cannot be sent is dropped, not retried.
         PDI_LOSS = 0x10;
     }
 }
 
 constants! {
-    /// How a group spreads packets over its sockets.
+    /// How a fanout group distributes packets over its sockets.
     FANOUT_TYPES in "linux/if_packet.h": u16 {
         /// By flow.
         PACKET_FANOUT_HASH = 0;
-        /// In turn.
+        /// Round robin.
         PACKET_FANOUT_LB = 1;
-        /// By processor.
+        /// By CPU.
         PACKET_FANOUT_CPU = 2;
-        /// To the next once one is full.
+        /// To the next socket once one is full.
         PACKET_FANOUT_ROLLOVER = 3;
-        /// By chance.
+        /// At random.
         PACKET_FANOUT_RND = 4;
         /// By the device's queue.
         PACKET_FANOUT_QM = 5;
@@ -89,23 +89,23 @@ constants! {
 }
 
 constants! {
-    /// Values of `PacketInfo::version`, and of `PacketMclist::kind`.
+    /// Values of `PacketInfo::version`, `PacketMclist::kind` and `PacketRing::features`.
     PACKET_VALUES in "linux/if_packet.h": u32 {
         /// The first format of headers in rings.
         TPACKET_V1 = 0;
-        /// The second.
+        /// The second format.
         TPACKET_V2 = 1;
-        /// The third.
+        /// The third format.
         TPACKET_V3 = 2;
-        /// A group.
+        /// A multicast group.
         PACKET_MR_MULTICAST = 0;
-        /// Everything.
+        /// All packets (promiscuous mode).
         PACKET_MR_PROMISC = 1;
-        /// Every group.
+        /// All multicast groups.
         PACKET_MR_ALLMULTI = 2;
-        /// The address of a machine.
+        /// A unicast address.
         PACKET_MR_UNICAST = 3;
-        /// A feature of rings: hashes of flows.
+        /// Ring feature: the flow hash of each packet.
         TP_FT_REQ_FILL_RXHASH = 1;
     }
 }
@@ -119,11 +119,11 @@ view! {
         protocol: u8 @ 1 = "sdiag_protocol";
         /// Padding.
         pad: u16 @ 2 = "pad";
-        /// Inode wanted; unused.
+        /// Requested inode; unused.
         ino: u32 @ 4 = "pdiag_ino";
-        /// Attributes wanted.
+        /// Requested attributes.
         show: u32 @ 8 = "pdiag_show";
-        /// Socket wanted; unused.
+        /// Requested socket; unused.
         cookie: cookie @ 12 = "pdiag_cookie";
     }
 }
@@ -135,7 +135,7 @@ view! {
         family: u8 @ 0 = "pdiag_family";
         /// Socket type.
         kind: u8 @ 1 = "pdiag_type";
-        /// Link protocol, in host order.
+        /// Link-layer protocol, in host order.
         num: u16 @ 2 = "pdiag_num";
         /// Inode.
         ino: u32 @ 4 = "pdiag_ino";
@@ -147,16 +147,16 @@ view! {
 view! {
     /// `PACKET_DIAG_INFO`.
     PacketInfo = "struct packet_diag_info" in "linux/packet_diag.h" {
-        /// Interface; 0 is every one.
+        /// Interface; 0 for all.
         index: u32 @ 0 = "pdi_index";
-        /// Version of the ring's headers, counted from 0 (`TPACKET_V1`).
+        /// Version of the ring's header format, counted from 0 (`TPACKET_V1`).
         version: u32 @ 4 = "pdi_version";
-        /// Room before each packet in a ring, in bytes.
+        /// Space reserved before each packet in a ring, in bytes.
         reserve: u32 @ 8 = "pdi_reserve";
-        /// Packets longer than a ring's frame are queued too, as long as
-        /// fewer than these wait; 0 never.
+        /// The number of packets longer than a ring's frame that may also wait in the queue; 0
+        /// disables this.
         copy_thresh: u32 @ 12 = "pdi_copy_thresh";
-        /// Which time stamps packets carry; 0 the software's.
+        /// Source of the time stamps; 0 is software.
         tstamp: u32 @ 16 = "pdi_tstamp";
         /// `PDI_*`.
         flags: u32 @ 20 = "pdi_flags";
@@ -174,25 +174,25 @@ view! {
         frame_size: u32 @ 8 = "pdr_frame_size";
         /// Number of frames.
         frame_nr: u32 @ 12 = "pdr_frame_nr";
-        /// After how long a block is handed on unless it is full, in milliseconds.
+        /// Timeout after which a block is handed over before it is full, in milliseconds.
         retire_tmo_ms: u32 @ 16 = "pdr_retire_tmo";
-        /// Room for the program in each block, in bytes.
+        /// Space reserved for the application in each block, in bytes.
         sizeof_priv: u32 @ 20 = "pdr_sizeof_priv";
-        /// Features asked for (`TP_FT_*`).
+        /// Requested features (`TP_FT_*`).
         features: u32 @ 24 = "pdr_features";
     }
 }
 
 view! {
-    /// An address that a socket listens to on an interface.
+    /// A link-layer address that a socket joined on an interface.
     PacketMclist = "struct packet_diag_mclist" in "linux/packet_diag.h" {
         /// Interface.
         index: u32 @ 0 = "pdmc_index";
-        /// How often it was asked for.
+        /// How many times it was joined.
         count: u32 @ 4 = "pdmc_count";
-        /// What it is (`PACKET_MR_*`): one address, or all of some kind.
+        /// Its type (`PACKET_MR_*`): a single address, or all of some kind.
         kind: u16 @ 8 = "pdmc_type";
-        /// How many bytes of the address count.
+        /// The number of significant bytes of the address.
         alen: u16 @ 10 = "pdmc_alen";
         /// The address.
         addr: [u8; 32] @ 12 = "pdmc_addr";
@@ -204,9 +204,9 @@ view! {
     SockFilter = "struct sock_filter" in "linux/filter.h" {
         /// Operation.
         code: u16 @ 0 = "code";
-        /// Instructions to skip if a comparison holds.
+        /// Instructions to skip if the comparison holds.
         jt: u8 @ 2 = "jt";
-        /// Instructions to skip if it does not.
+        /// Instructions to skip if the comparison fails.
         jf: u8 @ 3 = "jf";
         /// Operand.
         k: u32 @ 4 = "k";
@@ -215,7 +215,7 @@ view! {
 
 /// Length of the fixed part of a reply.
 pub const MSG_LEN: usize = PacketFixed::LAYOUT.end();
-/// Length of an address that is listened to.
+/// Length of a joined address.
 const MCLIST_LEN: usize = PacketMclist::LAYOUT.end();
 /// Length of an instruction.
 const FILTER_LEN: usize = SockFilter::LAYOUT.end();
@@ -227,7 +227,7 @@ const KINDS: usize = PACKET_DIAG_FILTER as usize + 1;
 pub struct FilterProgram<'a>(&'a [u8]);
 
 impl<'a> FilterProgram<'a> {
-    /// Wraps an attribute; bytes at its end that form no instruction are none.
+    /// Wraps an attribute's value; trailing bytes that form no instruction are ignored.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
@@ -252,7 +252,7 @@ pub struct PacketDiagMsg<'a> {
 }
 
 impl<'a> PacketDiagMsg<'a> {
-    /// Wraps a message's payload; `None` if the fixed part is not whole.
+    /// Wraps a message's payload; `None` if the fixed part is incomplete.
     pub fn new(payload: &'a [u8]) -> Option<Self> {
         let (fixed, rest) = payload.split_first_chunk()?;
         Some(Self { fixed, attrs: Index::parse(rest) })
@@ -260,15 +260,15 @@ impl<'a> PacketDiagMsg<'a> {
 
     whole! {
         PacketFixed of fixed:
-        /// Address family: 17.
+        /// Address family, always 17.
         family: u8;
-        /// Socket type: 2 without link header, 3 with it.
+        /// Socket type: 2 is without link header, 3 is with it.
         kind: u8;
-        /// Link protocol, in host order; 0 none yet, 3 all.
+        /// Link-layer protocol, in host order; 0 before one is set, 3 for all.
         num: u16;
         /// Inode; 0 if no process holds the socket.
         ino: u32;
-        /// The kernel's identity of the socket.
+        /// The socket's cookie.
         cookie: u64;
     }
 
@@ -277,23 +277,23 @@ impl<'a> PacketDiagMsg<'a> {
         self.attrs.get(PACKET_DIAG_INFO).map(PacketInfo::new)
     }
 
-    /// Addresses listened to, in order; `None` if they were not asked for.
+    /// Joined link-layer addresses, in order; `None` if not requested.
     pub fn mclist(&self) -> Option<impl Iterator<Item = PacketMclist<'a>> + use<'a>> {
         let bytes = self.attrs.get(PACKET_DIAG_MCLIST)?;
         Some(bytes.chunks_exact(MCLIST_LEN).map(PacketMclist::new))
     }
 
-    /// Ring of received packets.
+    /// Receive ring.
     pub fn rx_ring(&self) -> Option<PacketRing<'a>> {
         self.attrs.get(PACKET_DIAG_RX_RING).map(PacketRing::new)
     }
 
-    /// Ring of sent packets.
+    /// Transmit ring.
     pub fn tx_ring(&self) -> Option<PacketRing<'a>> {
         self.attrs.get(PACKET_DIAG_TX_RING).map(PacketRing::new)
     }
 
-    /// The group: its id in the low half, its type and flags in the high one.
+    /// The fanout group: its id in the low half, its type and flags in the high half.
     pub fn fanout(&self) -> Option<u32> {
         u32_at(self.attrs.get(PACKET_DIAG_FANOUT)?, 0)
     }
@@ -308,7 +308,7 @@ impl<'a> PacketDiagMsg<'a> {
         self.attrs.get(PACKET_DIAG_MEMINFO).map(SkMemInfo::new)
     }
 
-    /// The filter program; since Linux 3.10, and only for who may see it.
+    /// The filter program; since Linux 3.10, and only if the caller is privileged to see it.
     pub fn filter(&self) -> Option<FilterProgram<'a>> {
         self.attrs.get(PACKET_DIAG_FILTER).map(FilterProgram::new)
     }

@@ -1,12 +1,11 @@
-//! Every layout and every table of numbers of this crate, for those that check
-//! them: `tests/uapi.rs` compares them with the kernel's headers.
+//! A list of every layout and every table of constants in this crate, for checks:
+//! `tests/uapi.rs` compares them with the kernel's headers.
 //!
-//! Invariant: only tests read this module, so that no view depends on all
-//! others.
+//! Invariant: only tests use this module, so that no view depends on all others.
 
 use crate::layout::{Constants, Layout};
 
-/// Makes the list of all layouts and, for the tests, of all views.
+/// Generates the list of all layouts and, for tests, of all views.
 macro_rules! all {
     ($($module:ident::$view:ident,)*) => {
         /// Every structure that has a view.
@@ -93,7 +92,7 @@ all! {
     rtnetlink::IfInfoView,
 }
 
-/// Every table of numbers.
+/// Every table of constants.
 pub const CONSTANTS: &[Constants] = &[
     crate::netlink::NETLINK_CONSTANTS,
     crate::netlink::SOCK_DIAG_CONSTANTS,
@@ -167,7 +166,7 @@ mod tests {
     #[test]
     fn every_accessor_finds_its_member_exactly_when_all_of_it_is_there() {
         let bytes = [0xa5_u8; 400];
-        // All lengths take Miri minutes.
+        // Under Miri, trying every length would take minutes.
         let lengths: Vec<usize> = (0..=bytes.len()).step_by(if cfg!(miri) { 29 } else { 1 }).collect();
         let mut asked = 0;
         for (view, layout) in VIEWS.iter().zip(LAYOUTS) {

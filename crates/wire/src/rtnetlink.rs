@@ -1,4 +1,4 @@
-//! Questions about interfaces and their addresses.
+//! rtnetlink requests for interfaces and their addresses.
 //!
 //! Source: rtnetlink(7); linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h
 //! and linux/if.h, Linux 7.3.
@@ -10,11 +10,11 @@ constants! {
     MESSAGES in "linux/rtnetlink.h": u16 {
         /// Reports an interface.
         RTM_NEWLINK = 16;
-        /// Asks for interfaces.
+        /// Requests interfaces.
         RTM_GETLINK = 18;
         /// Reports an address.
         RTM_NEWADDR = 20;
-        /// Asks for addresses.
+        /// Requests addresses.
         RTM_GETADDR = 22;
     }
 }
@@ -22,37 +22,37 @@ constants! {
 constants! {
     /// Attributes of an address.
     ADDRESS_ATTRIBUTES in "linux/if_addr.h": u16 {
-        /// The address; on a point-to-point link the peer's.
+        /// The address; on a point-to-point link, the peer's.
         IFA_ADDRESS = 1;
-        /// The address of this end; not sent where [`IFA_ADDRESS`] is it.
+        /// The local address; not sent if it equals [`IFA_ADDRESS`].
         IFA_LOCAL = 2;
     }
 }
 
 constants! {
-    /// Attributes of an interface, and within one another.
+    /// Attributes of an interface, including nested ones.
     LINK_ATTRIBUTES in "linux/if_link.h": u16 {
         /// Name.
         IFLA_IFNAME = 3;
-        /// What it is, nested.
+        /// Type-specific information, nested.
         IFLA_LINKINFO = 18;
-        /// Request: what the answer holds, `RTEXT_FILTER_*`.
+        /// Request: filter on the contents of the reply, `RTEXT_FILTER_*`.
         IFLA_EXT_MASK = 29;
         /// Further properties, nested.
         IFLA_PROP_LIST = 52;
         /// Property: an alternative name.
         IFLA_ALT_IFNAME = 53;
-        /// Within [`IFLA_LINKINFO`]: the kind, in words.
+        /// Within [`IFLA_LINKINFO`]: the type of the interface, as a word.
         IFLA_INFO_KIND = 1;
     }
 }
 
 constants! {
-    /// What is left out of an answer about interfaces.
+    /// Information to omit from replies about interfaces.
     LINK_FILTER in "linux/rtnetlink.h": u32 {
         /// Statistics.
         RTEXT_FILTER_SKIP_STATS = 1 << 3;
-        /// Everything but names; older kernels ignore it.
+        /// All but names; older kernels ignore this bit.
         RTEXT_FILTER_NAME_ONLY = 1 << 8;
     }
 }
@@ -60,14 +60,14 @@ constants! {
 constants! {
     /// Lengths of names.
     NAMES in "linux/if.h": usize {
-        /// An interface's first name is shorter than this; alternative names
-        /// may be longer.
+        /// The primary name of an interface is shorter than this; alternative names may be
+        /// longer.
         IFNAMSIZ = 16;
     }
 }
 
 view! {
-    /// What a message about an address begins with.
+    /// The fixed part of a message about an address.
     IfAddrView = "struct ifaddrmsg" in "linux/if_addr.h" {
         /// Address family.
         family: u8 @ 0 = "ifa_family";
@@ -75,23 +75,23 @@ view! {
         prefix_len: u8 @ 1 = "ifa_prefixlen";
         /// Flags.
         flags: u8 @ 2 = "ifa_flags";
-        /// From how far away it can be reached.
+        /// Scope: how far the address is reachable.
         scope: u8 @ 3 = "ifa_scope";
-        /// Number of the interface.
+        /// Index of the interface.
         index: u32 @ 4 = "ifa_index";
     }
 }
 
 view! {
-    /// What a message about an interface begins with.
+    /// The fixed part of a message about an interface.
     IfInfoView = "struct ifinfomsg" in "linux/rtnetlink.h" {
         /// Address family.
         family: u8 @ 0 = "ifi_family";
         /// Padding.
         pad: u8 @ 1 = "__ifi_pad";
-        /// Kind of device.
+        /// Hardware type of the device.
         kind: u16 @ 2 = "ifi_type";
-        /// Number of the interface; 0 in a request that names it otherwise.
+        /// Index of the interface; 0 in a request that names it.
         index: i32 @ 4 = "ifi_index";
         /// Flags.
         flags: u32 @ 8 = "ifi_flags";
@@ -100,7 +100,7 @@ view! {
     }
 }
 
-/// Length of what a message about an address begins with.
+/// Length of the fixed part of a message about an address.
 pub const IFADDR_LEN: usize = IfAddrView::LAYOUT.end();
-/// Length of what a message about an interface begins with.
+/// Length of the fixed part of a message about an interface.
 pub const IFINFO_LEN: usize = IfInfoView::LAYOUT.end();

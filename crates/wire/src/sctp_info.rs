@@ -1,10 +1,9 @@
 //! `struct sctp_info` and the address lists of an SCTP association.
 //!
-//! `INET_DIAG_INFO` of an SCTP socket holds the structure, `INET_DIAG_LOCALS`
-//! and `INET_DIAG_PEERS` hold arrays of `struct sockaddr_storage`.
+//! `INET_DIAG_INFO` of an SCTP socket holds this structure; `INET_DIAG_LOCALS` and
+//! `INET_DIAG_PEERS` hold arrays of `struct sockaddr_storage`.
 //!
-//! Invariant: an address is absent unless its family is one of the two that
-//! SCTP has.
+//! Invariant: an address is absent unless its family is IPv4 or IPv6.
 //!
 //! Source: linux/sctp.h, Linux 7.3; sockaddr(3type), ipv6(7).
 
@@ -22,7 +21,7 @@ constants! {
         SCTP_ACTIVE = 2;
         /// Not yet confirmed by the peer.
         SCTP_UNCONFIRMED = 3;
-        /// Nothing is known.
+        /// The state is not known.
         SCTP_UNKNOWN = 0xffff;
     }
 }
@@ -30,7 +29,7 @@ constants! {
 view! {
     /// A borrowed view of one `sctp_info`; holds whatever the kernel sent.
     ///
-    /// `p_` is the primary path, `s_` the socket.
+    /// The prefix `p_` refers to the primary path, `s_` to the socket.
     SctpInfo = "struct sctp_info" in "linux/sctp.h" {
         /// Verification tag of this end.
         tag: u32 @ 0 = "sctpi_tag";
@@ -40,21 +39,21 @@ view! {
         rwnd: u32 @ 8 = "sctpi_rwnd";
         /// Chunks sent and not acknowledged.
         unackdata: u16 @ 12 = "sctpi_unackdata";
-        /// Chunks received and unread.
+        /// Chunks received, not yet read.
         penddata: u16 @ 14 = "sctpi_penddata";
-        /// Streams in.
+        /// Inbound streams.
         instrms: u16 @ 16 = "sctpi_instrms";
-        /// Streams out.
+        /// Outbound streams.
         outstrms: u16 @ 18 = "sctpi_outstrms";
-        /// Size beyond which a message is split, in bytes.
+        /// Size above which a message is fragmented, in bytes.
         fragmentation_point: u32 @ 20 = "sctpi_fragmentation_point";
         /// Chunks in the receive queue.
         inqueue: u32 @ 24 = "sctpi_inqueue";
         /// Chunks in the send queue.
         outqueue: u32 @ 28 = "sctpi_outqueue";
-        /// Errors in a row on all paths.
+        /// Consecutive errors on all paths.
         overall_error: u32 @ 32 = "sctpi_overall_error";
-        /// Most packets sent in one burst.
+        /// Maximum number of packets in a burst.
         max_burst: u32 @ 36 = "sctpi_max_burst";
         /// Largest chunk of user data, in bytes.
         maxseg: u32 @ 40 = "sctpi_maxseg";
@@ -62,9 +61,9 @@ view! {
         peer_rwnd: u32 @ 44 = "sctpi_peer_rwnd";
         /// Verification tag of the peer.
         peer_tag: u32 @ 48 = "sctpi_peer_tag";
-        /// What the peer supports, a bit each.
+        /// Capabilities of the peer, one bit each.
         peer_capable: u8 @ 52 = "sctpi_peer_capable";
-        /// Whether the next packet has to be acknowledged (0 or 1).
+        /// Whether the next packet has to be acknowledged immediately (0 or 1).
         peer_sack: u8 @ 53 = "sctpi_peer_sack";
         /// Selective acknowledgements received.
         isacks: u64 @ 56 = "sctpi_isacks";
@@ -74,7 +73,7 @@ view! {
         opackets: u64 @ 72 = "sctpi_opackets";
         /// Packets received.
         ipackets: u64 @ 80 = "sctpi_ipackets";
-        /// Chunks sent again.
+        /// Chunks retransmitted.
         rtxchunks: u64 @ 88 = "sctpi_rtxchunks";
         /// Chunks received beyond the expected sequence number.
         outofseqtsns: u64 @ 96 = "sctpi_outofseqtsns";
@@ -106,35 +105,35 @@ view! {
         p_rto: u32 @ 308 = "sctpi_p_rto";
         /// Interval of heartbeats on the primary path, in clock ticks of the kernel.
         p_hbinterval: u32 @ 312 = "sctpi_p_hbinterval";
-        /// Errors after which the primary path is given up.
+        /// Number of errors after which the primary path is considered failed.
         p_pathmaxrxt: u32 @ 316 = "sctpi_p_pathmaxrxt";
-        /// Longest delay of an acknowledgement on the primary path, in milliseconds.
+        /// Maximum delay of an acknowledgement on the primary path, in milliseconds.
         p_sackdelay: u32 @ 320 = "sctpi_p_sackdelay";
-        /// Packets after which the primary path acknowledges at once.
+        /// Number of packets after which the primary path acknowledges immediately.
         p_sackfreq: u32 @ 324 = "sctpi_p_sackfreq";
         /// Slow-start threshold of the primary path, in bytes.
         p_ssthresh: u32 @ 328 = "sctpi_p_ssthresh";
-        /// Bytes acknowledged since the window last grew on the primary path.
+        /// Bytes acknowledged since the congestion window of the primary path last grew.
         p_partial_bytes_acked: u32 @ 332 = "sctpi_p_partial_bytes_acked";
         /// Bytes sent and not acknowledged on the primary path.
         p_flight_size: u32 @ 336 = "sctpi_p_flight_size";
-        /// Errors in a row on the primary path.
+        /// Consecutive errors on the primary path.
         p_error: u16 @ 340 = "sctpi_p_error";
-        /// Idle time after which the association closes, in seconds; 0 never.
+        /// Idle time after which the association is closed, in seconds; 0 for never.
         s_autoclose_s: u32 @ 344 = "sctpi_s_autoclose";
-        /// Adaptation layer indication to be sent.
+        /// Adaptation layer indication to send.
         s_adaptation_ind: u32 @ 348 = "sctpi_s_adaptation_ind";
-        /// Size at which a message is delivered in parts, in bytes.
+        /// Size at which partial delivery of a message starts, in bytes.
         s_pd_point: u32 @ 352 = "sctpi_s_pd_point";
-        /// Whether small chunks are sent at once (0 or 1).
+        /// Whether small chunks are sent immediately (0 or 1).
         s_nodelay: u8 @ 356 = "sctpi_s_nodelay";
-        /// Whether messages are never split (0 or 1).
+        /// Whether messages are never fragmented (0 or 1).
         s_disable_fragments: u8 @ 357 = "sctpi_s_disable_fragments";
-        /// Whether IPv4 addresses are shown as IPv6 ones (0 or 1).
+        /// Whether IPv4 addresses are mapped to IPv6 (0 or 1).
         s_v4mapped: u8 @ 358 = "sctpi_s_v4mapped";
-        /// Whether parts of messages may be interleaved.
+        /// Whether fragments of different messages may be interleaved.
         s_frag_interleave: u8 @ 359 = "sctpi_s_frag_interleave";
-        /// Type of the socket: 0 one-to-many, 1 one-to-many with high bandwidth, 2 one-to-one.
+        /// Socket type: 0 is one-to-many, 1 is one-to-many high-bandwidth, 2 is one-to-one.
         s_type: u32 @ 360 = "sctpi_s_type";
         /// Not used by the kernel yet.
         reserved3: u32 @ 364 = "__reserved3";
@@ -161,7 +160,7 @@ view! {
         port: be16 @ 2 = "sin_port";
         /// Address, in network order.
         addr: [u8; 4] @ 4 = "sin_addr";
-        /// Not used.
+        /// Padding.
         zero: [u8; 8] @ 8 = "sin_zero";
     }
 }
@@ -177,7 +176,7 @@ view! {
         flowinfo: u32 @ 4 = "sin6_flowinfo";
         /// Address, in network order.
         addr: [u8; 16] @ 8 = "sin6_addr";
-        /// Interface of a link-local address; 0 none.
+        /// Interface of a link-local address; 0 for none.
         scope_id: u32 @ 24 = "sin6_scope_id";
     }
 }
@@ -198,14 +197,14 @@ pub enum SockAddr {
         addr: [u8; 16],
         /// The port, in host order.
         port: u16,
-        /// Interface of a link-local address; 0 none.
+        /// Interface of a link-local address; 0 for none.
         scope_id: u32,
     },
 }
 
 impl SockAddr {
-    /// Reads a `struct sockaddr_storage`; `None` if it is too short for its
-    /// family or of another family than `AF_INET` and `AF_INET6`.
+    /// Parses a `struct sockaddr_storage`; `None` if it is too short for its family, or if the
+    /// family is neither `AF_INET` nor `AF_INET6`.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let (inet, inet6) = (SockAddrInView::new(bytes), SockAddrIn6View::new(bytes));
         match u8::try_from(inet.family()?).ok()? {
@@ -218,13 +217,13 @@ impl SockAddr {
     }
 }
 
-/// A list of addresses, in order; an address of an unknown family is passed
-/// over, and so is a last one that is not whole.
+/// A list of addresses, in order.  Addresses of unknown families and an incomplete last one
+/// are skipped.
 #[derive(Clone, Debug)]
 pub struct SockAddrs<'a>(std::slice::ChunksExact<'a, u8>);
 
 impl<'a> SockAddrs<'a> {
-    /// Reads an attribute's value as addresses.
+    /// Splits an attribute's value into addresses.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes.chunks_exact(SOCKADDR_STORAGE_LEN))
     }

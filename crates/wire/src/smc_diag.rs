@@ -1,9 +1,9 @@
 //! `struct smc_diag_msg` and its attributes: one SMC socket, and the request
 //! for all of them.
 //!
-//! The fixed part is all or nothing; of the attributes the first of a kind
-//! wins and unknown kinds are passed over.  Addresses and ports are those of
-//! the TCP socket that the kernel keeps beneath each SMC socket.
+//! The fixed part must be complete; the first attribute of a kind wins and unknown kinds are
+//! skipped.  Addresses and ports are those of the TCP socket that the kernel keeps beneath
+//! each SMC socket.
 //!
 //! Source: linux/smc_diag.h, Linux 7.3.
 
@@ -16,27 +16,27 @@ use crate::layout::{constants, view, whole};
 constants! {
     /// Kinds of attributes in a reply; a request asks for kind *n* by bit *n* - 1.
     SMC_ATTRIBUTES in "linux/smc_diag.h": u16 {
-        /// The connection: buffers and how far either end got in them.
+        /// The connection: its buffers, and the positions of both ends in them.
         SMC_DIAG_CONNINFO = 1;
         /// The link group of a connection over RDMA (SMC-R).
         SMC_DIAG_LGRINFO = 2;
-        /// Directions that were shut down; always sent.
+        /// Directions shut down; always sent.
         SMC_DIAG_SHUTDOWN = 3;
         /// The buffers of a connection over shared memory (SMC-D).
         SMC_DIAG_DMBINFO = 4;
-        /// Why TCP is used instead; always sent, since Linux 4.19.
+        /// Why the socket fell back to TCP; always sent, since Linux 4.19.
         SMC_DIAG_FALLBACK = 5;
     }
 }
 
 constants! {
-    /// What carries the data of a connection.
+    /// The transport of a connection.
     SMC_MODES in "linux/smc_diag.h": u8 {
         /// Remote direct memory access.
         SMC_DIAG_MODE_SMCR = 0;
-        /// Plain TCP: the ends did not agree on SMC.
+        /// Plain TCP: the two ends did not agree on SMC.
         SMC_DIAG_MODE_FALLBACK_TCP = 1;
-        /// Shared memory of a device.
+        /// Shared memory through an ISM device.
         SMC_DIAG_MODE_SMCD = 2;
     }
 }
@@ -48,9 +48,9 @@ view! {
         family: u8 @ 0 = "diag_family";
         /// Padding.
         pad: [u8; 2] @ 1 = "pad";
-        /// Attributes wanted.
+        /// Requested attributes.
         ext: u8 @ 3 = "diag_ext";
-        /// Socket wanted; the kernel does not look at it.
+        /// Requested socket; the kernel ignores it.
         id: [u8; 48] @ 4 = "id";
     }
 }
@@ -62,9 +62,9 @@ view! {
         family: u8 @ 0 = "diag_family";
         /// State.
         state: u8 @ 1 = "diag_state";
-        /// What carries the data.
+        /// The transport, `SMC_DIAG_MODE_*`.
         mode: u8 @ 2 = "diag_mode";
-        /// Directions that were shut down; the kernel sends an attribute instead.
+        /// Directions shut down; the kernel sends an attribute instead.
         shutdown: u8 @ 3 = "diag_shutdown";
         /// Source port.
         sport: be16 @ 4 = "id.idiag_sport";
@@ -86,10 +86,10 @@ view! {
 }
 
 view! {
-    /// The connection.  A cursor is a place in a ring buffer: how many bytes
-    /// into it, and how often it was gone round.
+    /// The connection.  A cursor is a position in a ring buffer: an offset in bytes (`count`)
+    /// and the number of times the buffer has wrapped (`wrap`).
     SmcConnInfo = "struct smc_diag_conninfo" in "linux/smc_diag.h" {
-        /// Number of the connection.
+        /// Id of the connection.
         token: u32 @ 0 = "token";
         /// Size of the send buffer, in bytes.
         sndbuf_size: u32 @ 4 = "sndbuf_size";
@@ -97,77 +97,77 @@ view! {
         rmbe_size: u32 @ 8 = "rmbe_size";
         /// Size of the peer's receive buffer, in bytes.
         peer_rmbe_size: u32 @ 12 = "peer_rmbe_size";
-        /// Never filled in.
+        /// Padding that the kernel leaves unset.
         rx_prod_reserved: u16 @ 16 = "rx_prod.reserved";
-        /// Rounds of what the peer wrote into our buffer.
+        /// Wraps of the peer's write cursor in our receive buffer.
         rx_prod_wrap: u16 @ 18 = "rx_prod.wrap";
-        /// What the peer wrote into our buffer.
+        /// The peer's write cursor in our receive buffer.
         rx_prod: u32 @ 20 = "rx_prod.count";
-        /// Never filled in.
+        /// Padding that the kernel leaves unset.
         rx_cons_reserved: u16 @ 24 = "rx_cons.reserved";
-        /// Rounds of what was read from our buffer.
+        /// Wraps of our read cursor in our receive buffer.
         rx_cons_wrap: u16 @ 26 = "rx_cons.wrap";
-        /// What was read from our buffer.
+        /// Our read cursor in our receive buffer.
         rx_cons: u32 @ 28 = "rx_cons.count";
-        /// Never filled in.
+        /// Padding that the kernel leaves unset.
         tx_prod_reserved: u16 @ 32 = "tx_prod.reserved";
-        /// Rounds of what we wrote into the peer's buffer.
+        /// Wraps of our write cursor in the peer's buffer.
         tx_prod_wrap: u16 @ 34 = "tx_prod.wrap";
-        /// What we wrote into the peer's buffer.
+        /// Our write cursor in the peer's buffer.
         tx_prod: u32 @ 36 = "tx_prod.count";
-        /// Never filled in.
+        /// Padding that the kernel leaves unset.
         tx_cons_reserved: u16 @ 40 = "tx_cons.reserved";
-        /// Rounds of what the peer read from its buffer.
+        /// Wraps of the peer's read cursor in its buffer.
         tx_cons_wrap: u16 @ 42 = "tx_cons.wrap";
-        /// What the peer read from its buffer.
+        /// The peer's read cursor in its buffer.
         tx_cons: u32 @ 44 = "tx_cons.count";
-        /// Flags of the peer as a writer.
+        /// The peer's flags as a producer.
         rx_prod_flags: u8 @ 48 = "rx_prod_flags";
-        /// Flags of the peer about the connection.
+        /// The peer's flags about the connection state.
         rx_conn_state_flags: u8 @ 49 = "rx_conn_state_flags";
-        /// Flags of ours as a writer.
+        /// Our flags as a producer.
         tx_prod_flags: u8 @ 50 = "tx_prod_flags";
-        /// Flags of ours about the connection.
+        /// Our flags about the connection state.
         tx_conn_state_flags: u8 @ 51 = "tx_conn_state_flags";
-        /// Never filled in.
+        /// Padding that the kernel leaves unset.
         tx_prep_reserved: u16 @ 52 = "tx_prep.reserved";
-        /// Rounds of what was put into the send buffer.
+        /// Wraps of the cursor of data put into the send buffer.
         tx_prep_wrap: u16 @ 54 = "tx_prep.wrap";
-        /// What was put into the send buffer.
+        /// Cursor of data put into the send buffer.
         tx_prep: u32 @ 56 = "tx_prep.count";
-        /// Never filled in.
+        /// Padding that the kernel leaves unset.
         tx_sent_reserved: u16 @ 60 = "tx_sent.reserved";
-        /// Rounds of what was sent from the send buffer.
+        /// Wraps of the cursor of data sent from the send buffer.
         tx_sent_wrap: u16 @ 62 = "tx_sent.wrap";
-        /// What was sent from the send buffer.
+        /// Cursor of data sent from the send buffer.
         tx_sent: u32 @ 64 = "tx_sent.count";
-        /// Never filled in.
+        /// Padding that the kernel leaves unset.
         tx_fin_reserved: u16 @ 68 = "tx_fin.reserved";
-        /// Rounds of what is known to have left the send buffer.
+        /// Wraps of the cursor of data confirmed as sent.
         tx_fin_wrap: u16 @ 70 = "tx_fin.wrap";
-        /// What is known to have left the send buffer.
+        /// Cursor of data confirmed as sent.
         tx_fin: u32 @ 72 = "tx_fin.count";
     }
 }
 
 view! {
-    /// A link over RDMA, which a link group begins with.
+    /// An RDMA link, the first member of a link group.
     SmcLinkInfo = "struct smc_diag_linkinfo" in "linux/smc_diag.h" {
-        /// Number of the link.
+        /// Id of the link.
         link_id: u8 @ 0 = "link_id";
-        /// Name of the device, ended by a NUL.
+        /// Name of the device, NUL-terminated.
         ibname: [u8; 64] @ 1 = "ibname";
         /// Port of the device.
         ibport: u8 @ 65 = "ibport";
-        /// Identity of this end, as text ended by a NUL.
+        /// GID of this end, as NUL-terminated text.
         gid: [u8; 40] @ 66 = "gid";
-        /// Identity of the peer, as text ended by a NUL.
+        /// GID of the peer, as NUL-terminated text.
         peer_gid: [u8; 40] @ 106 = "peer_gid";
     }
 }
 
 impl<'a> SmcLinkInfo<'a> {
-    /// The text of one of its members, without its NUL.
+    /// The text of a member, without its NUL.
     fn text<const N: usize>(self, member: &str, whole: Option<[u8; N]>) -> Option<&'a [u8]> {
         whole?;
         let at = Self::LAYOUT.offset(member);
@@ -179,12 +179,12 @@ impl<'a> SmcLinkInfo<'a> {
         self.text("ibname", self.ibname())
     }
 
-    /// Identity of this end.
+    /// GID of this end.
     pub fn gid_text(self) -> Option<&'a [u8]> {
         self.text("gid", self.gid())
     }
 
-    /// Identity of the peer.
+    /// GID of the peer.
     pub fn peer_gid_text(self) -> Option<&'a [u8]> {
         self.text("peer_gid", self.peer_gid())
     }
@@ -201,11 +201,11 @@ view! {
 }
 
 view! {
-    /// Why TCP is used.
+    /// Why the socket fell back to TCP.
     SmcFallback = "struct smc_diag_fallback" in "linux/smc_diag.h" {
-        /// Reason of this end; zero if there is none.
+        /// Reason code of this end; zero if it has none.
         reason: u32 @ 0 = "reason";
-        /// What the peer said of it; zero if nothing.
+        /// Reason code that the peer sent; zero if it sent none.
         peer_diagnosis: u32 @ 4 = "peer_diagnosis";
     }
 }
@@ -213,33 +213,33 @@ view! {
 view! {
     /// The buffers of a connection over shared memory.
     SmcdDmbInfo = "struct smcd_diag_dmbinfo" in "linux/smc_diag.h" {
-        /// Number of the link.
+        /// Id of the link.
         linkid: u32 @ 0 = "linkid";
-        /// Identity of the peer's device.
+        /// GID of the peer's device.
         peer_gid: u64 @ 8 = "peer_gid";
-        /// Identity of our device.
+        /// GID of our device.
         my_gid: u64 @ 16 = "my_gid";
         /// Token of our buffer.
         token: u64 @ 24 = "token";
         /// Token of the peer's buffer.
         peer_token: u64 @ 32 = "peer_token";
-        /// High half of the peer's identity; since Linux 6.8.
+        /// High half of the peer's GID; since Linux 6.8.
         peer_gid_ext: u64 @ 40 = "peer_gid_ext";
-        /// High half of our identity; since Linux 6.8.
+        /// High half of our GID; since Linux 6.8.
         my_gid_ext: u64 @ 48 = "my_gid_ext";
     }
 }
 
-/// The bit of a request that asks for an attribute.
+/// The request bit of an attribute.
 const fn ext(kind: u16) -> u8 {
     1 << (kind - 1)
 }
 
-/// Asks for the connection.
+/// Requests the connection.
 pub const EXT_CONNINFO: u8 = ext(SMC_DIAG_CONNINFO);
-/// Asks for the link group.
+/// Requests the link group.
 pub const EXT_LGRINFO: u8 = ext(SMC_DIAG_LGRINFO);
-/// Asks for the buffers of SMC-D.
+/// Requests the buffers of SMC-D.
 pub const EXT_DMBINFO: u8 = ext(SMC_DIAG_DMBINFO);
 
 /// Length of the fixed part of a message.
@@ -255,7 +255,7 @@ pub struct SmcDiagMsg<'a> {
 }
 
 impl<'a> SmcDiagMsg<'a> {
-    /// Wraps a message's payload; `None` if the fixed part is not whole.
+    /// Wraps a message's payload; `None` if the fixed part is incomplete.
     pub fn new(payload: &'a [u8]) -> Option<Self> {
         let (fixed, rest) = payload.split_first_chunk()?;
         Some(Self { fixed, attrs: Index::parse(rest) })
@@ -263,12 +263,12 @@ impl<'a> SmcDiagMsg<'a> {
 
     whole! {
         SmcDiagMsgView of fixed:
-        /// Address family: 43, or 2 or 10 of a socket that was made as an inet
-        /// one of the protocol SMC.
+        /// Address family: 43; 2 or 10 for a socket created as an inet socket with the
+        /// protocol SMC.
         family: u8;
-        /// State, in numbers of SMC's own.
+        /// State, in SMC's own numbering.
         state: u8;
-        /// What carries the data: `SMC_DIAG_MODE_*`.
+        /// The transport, `SMC_DIAG_MODE_*`.
         mode: u8;
         /// Local port, in host order.
         sport: u16;
@@ -278,22 +278,22 @@ impl<'a> SmcDiagMsg<'a> {
         src: [u8; 16];
         /// Remote address as sent: IPv4 in the first four bytes.
         dst: [u8; 16];
-        /// Interface that the socket is bound to; 0 none.
+        /// Interface that the socket is bound to; 0 for none.
         ifindex: u32;
-        /// The kernel's identity of the socket.
+        /// The socket's cookie.
         cookie: u64;
-        /// Owner.
+        /// Owner, as a uid.
         uid: u32;
         /// Inode; 0 if no process holds the socket.
         inode: u64;
     }
 
-    /// Directions that were shut down: 1 receiving, 2 sending.
+    /// Directions shut down: 1 is receiving, 2 is sending.
     pub fn shutdown(&self) -> Option<u8> {
         u8_at(self.attrs.get(SMC_DIAG_SHUTDOWN)?, 0)
     }
 
-    /// The connection; `None` if there is none over SMC.
+    /// The connection; `None` if there is no SMC connection.
     pub fn conn_info(&self) -> Option<SmcConnInfo<'a>> {
         self.attrs.get(SMC_DIAG_CONNINFO).map(SmcConnInfo::new)
     }
@@ -303,7 +303,7 @@ impl<'a> SmcDiagMsg<'a> {
         self.attrs.get(SMC_DIAG_LGRINFO).map(SmcLgrInfo::new)
     }
 
-    /// The first link of that group.
+    /// The first link of the link group.
     pub fn link_info(&self) -> Option<SmcLinkInfo<'a>> {
         self.attrs.get(SMC_DIAG_LGRINFO).map(SmcLinkInfo::new)
     }
@@ -313,18 +313,18 @@ impl<'a> SmcDiagMsg<'a> {
         self.attrs.get(SMC_DIAG_DMBINFO).map(SmcdDmbInfo::new)
     }
 
-    /// Why TCP is used, if it is.
+    /// Why the socket fell back to TCP, if it did.
     pub fn fallback(&self) -> Option<SmcFallback<'a>> {
         self.attrs.get(SMC_DIAG_FALLBACK).map(SmcFallback::new)
     }
 }
 
-/// `struct smc_diag_req` for all sockets.
+/// `struct smc_diag_req`, a request for all sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SmcDiagReq {
     /// Address family: 43.
     pub family: u8,
-    /// Attributes wanted: `EXT_*`.
+    /// Requested attributes, `EXT_*`.
     pub ext: u8,
 }
 

@@ -1,15 +1,14 @@
-//! Numbers that every socket has: address family, type and state.
+//! Constants that apply to all sockets: address families, types and states.
 //!
-//! Source: the C library's sys/socket.h for families and types, since the
-//! kernel exports no header with them; linux/bpf.h for states, whose numbers
-//! are those of the kernel's include/net/tcp_states.h.
+//! Source: the C library's sys/socket.h for families and types, since no kernel header exports
+//! them; linux/bpf.h for states, whose numbers match the kernel's include/net/tcp_states.h.
 
 use crate::layout::constants;
 
 constants! {
     /// Address families.
     ADDRESS_FAMILIES in "sys/socket.h": u8 {
-        /// None.
+        /// Unspecified.
         AF_UNSPEC = 0;
         /// Unix.
         AF_UNIX = 1;
@@ -25,9 +24,9 @@ constants! {
         AF_TIPC = 30;
         /// Sockets between a virtual machine and its host.
         AF_VSOCK = 40;
-        /// Shared memory communications.
+        /// Shared memory communications (SMC).
         AF_SMC = 43;
-        /// Express data path.
+        /// XDP sockets.
         AF_XDP = 44;
     }
 }
@@ -41,39 +40,39 @@ constants! {
         SOCK_DGRAM = 2;
         /// Raw packets.
         SOCK_RAW = 3;
-        /// Datagrams that are delivered reliably.
+        /// Reliable datagrams.
         SOCK_RDM = 4;
-        /// Datagrams in order over a connection.
+        /// Sequenced packets over a connection.
         SOCK_SEQPACKET = 5;
     }
 }
 
 constants! {
-    /// States of sockets: one numbering, TCP's, serves every family.
+    /// States of sockets; all families use TCP's numbers.
     STATES in "linux/bpf.h": u8 {
-        /// Connected, or for datagrams: has a default peer.
+        /// Connected; for datagrams, a default peer is set.
         TCP_ESTABLISHED = 1, "BPF_TCP_ESTABLISHED";
-        /// Connecting, nothing heard yet.
+        /// SYN sent, no answer yet.
         TCP_SYN_SENT = 2, "BPF_TCP_SYN_SENT";
-        /// Being connected to, not yet confirmed.
+        /// SYN received, not yet acknowledged.
         TCP_SYN_RECV = 3, "BPF_TCP_SYN_RECV";
-        /// Closed here, not yet confirmed.
+        /// Closed locally, FIN not yet acknowledged.
         TCP_FIN_WAIT1 = 4, "BPF_TCP_FIN_WAIT1";
-        /// Closed here, still open there.
+        /// Closed locally, still open at the peer.
         TCP_FIN_WAIT2 = 5, "BPF_TCP_FIN_WAIT2";
-        /// Closed at both ends, waiting for strays.
+        /// Closed by both ends, waiting for delayed segments.
         TCP_TIME_WAIT = 6, "BPF_TCP_TIME_WAIT";
         /// Not connected.
         TCP_CLOSE = 7, "BPF_TCP_CLOSE";
-        /// Closed there, still open here.
+        /// Closed by the peer, still open locally.
         TCP_CLOSE_WAIT = 8, "BPF_TCP_CLOSE_WAIT";
-        /// Closed there, then here, not yet confirmed.
+        /// Closed by the peer, then locally; FIN not yet acknowledged.
         TCP_LAST_ACK = 9, "BPF_TCP_LAST_ACK";
         /// Waiting for connections.
         TCP_LISTEN = 10, "BPF_TCP_LISTEN";
-        /// Closed at both ends at once, not yet confirmed.
+        /// Closed by both ends at once, FIN not yet acknowledged.
         TCP_CLOSING = 11, "BPF_TCP_CLOSING";
-        /// A connection request inside the kernel.
+        /// A connection request that only the kernel sees.
         TCP_NEW_SYN_RECV = 12, "BPF_TCP_NEW_SYN_RECV";
         /// Bound, neither listening nor connected.
         TCP_BOUND_INACTIVE = 13, "BPF_TCP_BOUND_INACTIVE";

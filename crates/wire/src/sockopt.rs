@@ -9,32 +9,32 @@ view! {
     /// The options of a socket.
     SockOpt = "struct inet_diag_sockopt" in "linux/inet_diag.h" {}
     bits {
-        /// Errors are queued (`IP_RECVERR`).
+        /// Queues errors (`IP_RECVERR`).
         recverr: u8 @ 0 . 0 + 1 = "recverr";
-        /// A socket of a connection-oriented protocol.
+        /// The socket's protocol is connection-oriented.
         is_icsk: u8 @ 0 . 1 + 1 = "is_icsk";
-        /// May bind to foreign addresses (`IP_FREEBIND`).
+        /// May bind to non-local addresses (`IP_FREEBIND`).
         freebind: u8 @ 0 . 2 + 1 = "freebind";
-        /// Brings its own IP header (`IP_HDRINCL`).
+        /// Supplies its own IP header (`IP_HDRINCL`).
         hdrincl: u8 @ 0 . 3 + 1 = "hdrincl";
-        /// Sees its own multicast (`IP_MULTICAST_LOOP`).
+        /// Receives its own multicast packets (`IP_MULTICAST_LOOP`).
         mc_loop: u8 @ 0 . 4 + 1 = "mc_loop";
         /// Transparent proxying (`IP_TRANSPARENT`).
         transparent: u8 @ 0 . 5 + 1 = "transparent";
-        /// Receives all joined multicast (`IP_MULTICAST_ALL`).
+        /// Receives all multicast groups joined on the system (`IP_MULTICAST_ALL`).
         mc_all: u8 @ 0 . 6 + 1 = "mc_all";
-        /// Is not reassembled (`IP_NODEFRAG`).
+        /// Its packets are not reassembled (`IP_NODEFRAG`).
         nodefrag: u8 @ 0 . 7 + 1 = "nodefrag";
-        /// Binds without taking a port (`IP_BIND_ADDRESS_NO_PORT`).
+        /// Binds without reserving a port (`IP_BIND_ADDRESS_NO_PORT`).
         bind_addr_no_port: u8 @ 1 . 0 + 1 = "bind_address_no_port";
-        /// Extended errors are queued (`IP_RECVERR_RFC4884`).
+        /// Queues extended errors (`IP_RECVERR_RFC4884`).
         recverr_rfc4884: u8 @ 1 . 1 + 1 = "recverr_rfc4884";
         /// Connects with the first data (`TCP_FASTOPEN_CONNECT`).
         defer_connect: u8 @ 1 . 2 + 1 = "defer_connect";
     }
 }
 
-/// Names by bit, in the words of `ss`.
+/// Names of the bits, as `ss` prints them.
 pub const NAMES: [&str; 11] = [
     "recverr",
     "is_icsk",
@@ -50,8 +50,8 @@ pub const NAMES: [&str; 11] = [
 ];
 
 impl SockOpt<'_> {
-    /// All flags, in the order of the structure from bit 0; bits 11 to 15 are
-    /// not defined yet.  Zero if the two bytes are not there.
+    /// All flags, in the order of the structure from bit 0; bits 11 to 15 are not defined yet.
+    /// Zero if fewer than two bytes were sent.
     pub fn bits(self) -> u16 {
         let in_order = |byte: u8| if cfg!(target_endian = "big") { byte.reverse_bits() } else { byte };
         array_at::<2>(self.bytes(), 0).map_or(0, |bytes| u16::from_le_bytes(bytes.map(in_order)))

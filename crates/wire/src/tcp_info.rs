@@ -1,10 +1,9 @@
 //! `struct tcp_info`: the payload of `INET_DIAG_INFO`.
 //!
-//! The kernel only ever appends to this struct, so an old kernel sends a
-//! prefix of ours and a new one sends a suffix that we do not know.  Accessors
-//! return `None` past the end of what was sent: "not reported" must never turn
-//! into "zero" before the renderer, which alone knows that `ss` prints both as
-//! nothing.  One word changed its meaning without changing its place: see
+//! The kernel only appends to this struct, so an old kernel sends a prefix of our layout and a
+//! new one appends members that we do not know.  Accessors return `None` past the end of what
+//! was sent: "not reported" must never become "zero" before the renderer, which alone knows
+//! that `ss` prints neither.  One word changed its meaning but not its offset: see
 //! [`TcpInfo::accecn_word`].
 //!
 //! Source: linux/tcp.h, Linux 7.3.
@@ -29,7 +28,7 @@ constants! {
         TCPI_OPT_SYN_DATA = 32;
         /// Timestamps in microseconds.
         TCPI_OPT_USEC_TS = 64;
-        /// Accepted by fast open.
+        /// Accepted through TCP Fast Open.
         TCPI_OPT_TFO_CHILD = 128;
     }
 }
@@ -37,7 +36,7 @@ constants! {
 constants! {
     /// Values of `ca_state`.
     CA_STATES in "linux/tcp.h": u8 {
-        /// All is well.
+        /// Normal operation.
         TCP_CA_OPEN = 0, "TCP_CA_Open";
         /// Duplicate acknowledgements or gaps were seen.
         TCP_CA_DISORDER = 1, "TCP_CA_Disorder";
@@ -53,13 +52,13 @@ constants! {
 constants! {
     /// Values of `fastopen_client_fail`.
     FASTOPEN_FAILS in "linux/tcp.h": u8 {
-        /// Nothing is known to have failed.
+        /// No failure is known.
         TFO_STATUS_UNSPEC = 0;
-        /// There was no cookie to send.
+        /// No cookie was available.
         TFO_COOKIE_UNAVAILABLE = 1;
         /// The peer did not acknowledge the data in the SYN.
         TFO_DATA_NOT_ACKED = 2;
-        /// The SYN had to be sent again.
+        /// The SYN was retransmitted.
         TFO_SYN_RETRANSMITTED = 3;
     }
 }
@@ -73,15 +72,15 @@ constants! {
         TCPI_ECN_MODE_RFC3168 = 1;
         /// Accurate ECN.
         TCPI_ECN_MODE_ACCECN = 2;
-        /// Still to be agreed on.
+        /// Not negotiated yet.
         TCPI_ECN_MODE_PENDING = 3;
-        /// No option of accurate ECN arrived.
+        /// No accurate-ECN option was received.
         TCP_ACCECN_OPT_NOT_SEEN = 0;
-        /// One without counters.
+        /// An option without counters was received.
         TCP_ACCECN_OPT_EMPTY_SEEN = 1;
-        /// One with counters.
+        /// An option with counters was received.
         TCP_ACCECN_OPT_COUNTER_SEEN = 2;
-        /// One that was damaged on the way.
+        /// A corrupted option was received.
         TCP_ACCECN_OPT_FAIL_SEEN = 3;
     }
 }
@@ -93,13 +92,13 @@ view! {
         state: u8 @ 0 = "tcpi_state";
         /// Congestion state: 0 open, 1 disorder, 2 CWR, 3 recovery, 4 loss.
         ca_state: u8 @ 1 = "tcpi_ca_state";
-        /// Timeouts in a row.
+        /// Consecutive timeouts.
         retransmits: u8 @ 2 = "tcpi_retransmits";
-        /// Unanswered window or keepalive probes.
+        /// Unanswered zero-window or keepalive probes.
         probes: u8 @ 3 = "tcpi_probes";
-        /// Doublings of the timeout.
+        /// Number of times the timeout was doubled.
         backoff: u8 @ 4 = "tcpi_backoff";
-        /// What was negotiated, `TCPI_OPT_*`.
+        /// Negotiated options, `TCPI_OPT_*`.
         options: u8 @ 5 = "tcpi_options";
         /// Retransmission timeout, in microseconds.
         rto_us: u32 @ 8 = "tcpi_rto";
@@ -115,9 +114,9 @@ view! {
         sacked: u32 @ 28 = "tcpi_sacked";
         /// Segments believed lost.
         lost: u32 @ 32 = "tcpi_lost";
-        /// Segments sent again and not acknowledged.
+        /// Segments retransmitted and not acknowledged.
         retrans: u32 @ 36 = "tcpi_retrans";
-        /// Segments up to the highest acknowledged selectively.
+        /// Segments up to the highest selectively acknowledged one.
         fackets: u32 @ 40 = "tcpi_fackets";
         /// Time since data was sent, in milliseconds.
         last_data_sent_ms: u32 @ 44 = "tcpi_last_data_sent";
@@ -129,7 +128,7 @@ view! {
         last_ack_recv_ms: u32 @ 56 = "tcpi_last_ack_recv";
         /// Path MTU, in bytes.
         pmtu: u32 @ 60 = "tcpi_pmtu";
-        /// Largest window announced at present, in bytes.
+        /// Current limit of the announced window, in bytes.
         rcv_ssthresh: u32 @ 64 = "tcpi_rcv_ssthresh";
         /// Smoothed round-trip time, in microseconds; zero before the first measurement.
         rtt_us: u32 @ 68 = "tcpi_rtt";
@@ -139,19 +138,19 @@ view! {
         snd_ssthresh: u32 @ 76 = "tcpi_snd_ssthresh";
         /// Congestion window, in segments.
         snd_cwnd: u32 @ 80 = "tcpi_snd_cwnd";
-        /// Maximum segment size that was announced, in bytes.
+        /// Maximum segment size announced to the peer, in bytes.
         advmss: u32 @ 84 = "tcpi_advmss";
         /// Reordering tolerated before a loss is assumed, in segments.
         reordering: u32 @ 88 = "tcpi_reordering";
         /// Round-trip time estimated by the receiver, in microseconds.
         rcv_rtt_us: u32 @ 92 = "tcpi_rcv_rtt";
-        /// Receive buffer that reading asks for, in bytes.
+        /// Receive buffer that the reading rate calls for, in bytes.
         rcv_space: u32 @ 96 = "tcpi_rcv_space";
-        /// Segments sent again since the start.
+        /// Segments retransmitted since the start of the connection.
         total_retrans: u32 @ 100 = "tcpi_total_retrans";
-        /// Pacing rate, in bytes per second; all ones is unlimited.
+        /// Pacing rate, in bytes per second; all ones if unlimited.
         pacing_rate: u64 @ 104 = "tcpi_pacing_rate";
-        /// Limit of the pacing rate, in bytes per second; all ones is none.
+        /// Limit of the pacing rate, in bytes per second; all ones if there is none.
         max_pacing_rate: u64 @ 112 = "tcpi_max_pacing_rate";
         /// Bytes acknowledged by the peer.
         bytes_acked: u64 @ 120 = "tcpi_bytes_acked";
@@ -163,31 +162,32 @@ view! {
         segs_in: u32 @ 140 = "tcpi_segs_in";
         /// Bytes written and not yet sent.
         notsent_bytes: u32 @ 144 = "tcpi_notsent_bytes";
-        /// Smallest round-trip time seen lately, in microseconds; all ones is none yet.
+        /// Smallest recent round-trip time, in microseconds; all ones before the first
+        /// measurement.
         min_rtt_us: u32 @ 148 = "tcpi_min_rtt";
-        /// Segments with data received.
+        /// Segments received that carry data.
         data_segs_in: u32 @ 152 = "tcpi_data_segs_in";
-        /// Segments with data sent.
+        /// Segments sent that carry data.
         data_segs_out: u32 @ 156 = "tcpi_data_segs_out";
-        /// Rate of delivery, in bytes per second.
+        /// Delivery rate, in bytes per second.
         delivery_rate: u64 @ 160 = "tcpi_delivery_rate";
-        /// Time with data outstanding, in microseconds.
+        /// Time with unacknowledged data, in microseconds.
         busy_time_us: u64 @ 168 = "tcpi_busy_time";
-        /// Part of it limited by the peer's window, in microseconds.
+        /// Part of the busy time limited by the peer's window, in microseconds.
         rwnd_limited_us: u64 @ 176 = "tcpi_rwnd_limited";
-        /// Part of it limited by the send buffer, in microseconds.
+        /// Part of the busy time limited by the send buffer, in microseconds.
         sndbuf_limited_us: u64 @ 184 = "tcpi_sndbuf_limited";
         /// Segments delivered.
         delivered: u32 @ 192 = "tcpi_delivered";
         /// Segments delivered with a congestion mark.
         delivered_ce: u32 @ 196 = "tcpi_delivered_ce";
-        /// Bytes of data sent, repeats included.
+        /// Bytes of data sent, including retransmissions.
         bytes_sent: u64 @ 200 = "tcpi_bytes_sent";
-        /// Bytes of data sent again.
+        /// Bytes of data retransmitted.
         bytes_retrans: u64 @ 208 = "tcpi_bytes_retrans";
-        /// Segments reported as received twice.
+        /// Segments that the peer reported as duplicates.
         dsack_dups: u32 @ 216 = "tcpi_dsack_dups";
-        /// Reordering events seen.
+        /// Reordering events detected.
         reord_seen: u32 @ 220 = "tcpi_reord_seen";
         /// Segments received out of order.
         rcv_ooopack: u32 @ 224 = "tcpi_rcv_ooopack";
@@ -195,13 +195,13 @@ view! {
         snd_wnd: u32 @ 228 = "tcpi_snd_wnd";
         /// Window announced to the peer, in bytes.
         rcv_wnd: u32 @ 232 = "tcpi_rcv_wnd";
-        /// Path changes tried after timeouts.
+        /// Number of times another path was tried after a timeout.
         rehash: u32 @ 236 = "tcpi_rehash";
         /// Retransmission timeouts.
         total_rto: u16 @ 240 = "tcpi_total_rto";
-        /// Recoveries from them.
+        /// Number of recoveries from retransmission timeouts.
         total_rto_recoveries: u16 @ 242 = "tcpi_total_rto_recoveries";
-        /// Time spent in such recoveries, in milliseconds.
+        /// Time spent in these recoveries, in milliseconds.
         total_rto_time_ms: u32 @ 244 = "tcpi_total_rto_time";
         /// Segments received with a congestion mark.
         received_ce: u32 @ 248 = "tcpi_received_ce";
@@ -219,13 +219,14 @@ view! {
         received_ce_bytes: u32 @ 272 = "tcpi_received_ce_bytes";
     }
     bits {
-        /// Scale of the windows that the peer announces.
+        /// Window scale of the peer.
         snd_wscale: u8 @ 6 . 0 + 4 = "tcpi_snd_wscale";
-        /// Scale of the windows that we announce.
+        /// Window scale of this end.
         rcv_wscale: u8 @ 6 . 4 + 4 = "tcpi_rcv_wscale";
         /// Whether the delivery rate is limited by the application (0 or 1).
         delivery_rate_app_limited: u8 @ 7 . 0 + 1 = "tcpi_delivery_rate_app_limited";
-        /// Why fast open failed: 0 unknown, 1 no cookie, 2 data not acknowledged, 3 SYN sent again.
+        /// Why fast open failed: 0 unknown, 1 no cookie, 2 data not acknowledged, 3 SYN
+        /// retransmitted.
         fastopen_client_fail: u8 @ 7 . 1 + 2 = "tcpi_fastopen_client_fail";
         /// Mode of ECN, since Linux 7.0: 0 off, 1 RFC 3168, 2 accurate, 3 pending.
         ecn_mode: u32 @ 276 . 0 + 2 = "tcpi_ecn_mode";
@@ -239,24 +240,24 @@ view! {
     }
 }
 
-/// Where the word about accurate ECN begins.
+/// Offset of the word about accurate ECN.
 const ACCECN: usize = TcpInfo::LAYOUT.offset("tcpi_ecn_mode");
 
 impl TcpInfo<'_> {
     /// The word about accurate ECN, as sent.
     ///
-    /// Linux 6.18 and 6.19 put two 16-bit numbers here, 7.0 and later bits; the
-    /// struct does not tell which, the kernel's release does.
+    /// Linux 6.18 and 6.19 store two 16-bit numbers here, 7.0 and later store bit-fields; only
+    /// the kernel's release tells which.
     pub fn accecn_word(self) -> Option<u32> {
         u32_at(self.bytes(), ACCECN)
     }
 
-    /// How accurate ECN failed, as Linux 6.18 and 6.19 send it.
+    /// How accurate ECN failed, in the layout of Linux 6.18 and 6.19.
     pub fn accecn_fail_mode_6_18(self) -> Option<u16> {
         u16_at(self.bytes(), ACCECN)
     }
 
-    /// State of the accurate-ECN option, as Linux 6.18 and 6.19 send it.
+    /// State of the accurate-ECN option, in the layout of Linux 6.18 and 6.19.
     pub fn accecn_opt_seen_6_18(self) -> Option<u16> {
         u16_at(self.bytes(), ACCECN + 2)
     }

@@ -1,8 +1,7 @@
-//! One TIPC socket as attributes, and the request for all of them.
+//! The attributes of a TIPC socket, and the request for all of them.
 //!
-//! A reply has no fixed part: one nested attribute holds everything, and two
-//! more nest in that one, for the connection and for the queues.  A flag is an
-//! attribute without a value.
+//! A reply has no fixed part.  One nested attribute holds everything, with two more nested in
+//! it for the connection and for the queues.  A flag is an attribute without a value.
 //!
 //! Source: linux/tipc_sockets_diag.h, linux/tipc_netlink.h, Linux 7.3.
 
@@ -19,11 +18,11 @@ constants! {
         TIPC_NLA_SOCK_ADDR = 1;
         /// Socket: number of this end on its node.
         TIPC_NLA_SOCK_REF = 2;
-        /// Socket: connection.
+        /// Socket: the connection, nested.
         TIPC_NLA_SOCK_CON = 3;
-        /// Socket: flag, bound to a service.
+        /// Socket: flag, the socket is bound to a service.
         TIPC_NLA_SOCK_HAS_PUBL = 4;
-        /// Socket: queues.
+        /// Socket: the queues, nested.
         TIPC_NLA_SOCK_STAT = 5;
         /// Socket: type.
         TIPC_NLA_SOCK_TYPE = 6;
@@ -39,19 +38,19 @@ constants! {
         TIPC_NLA_SOCK_PAD = 11;
         /// Socket: communication group.
         TIPC_NLA_SOCK_GROUP = 12;
-        /// Connection: flag, made by way of a service address.
+        /// Connection: flag, the connection was made through a service address.
         TIPC_NLA_CON_FLAG = 1;
         /// Connection: node of the other end.
         TIPC_NLA_CON_NODE = 2;
         /// Connection: number of the other end on its node.
         TIPC_NLA_CON_SOCK = 3;
-        /// Connection: type of that service.
+        /// Connection: type of the service.
         TIPC_NLA_CON_TYPE = 4;
-        /// Connection: instance of that service.
+        /// Connection: instance of the service.
         TIPC_NLA_CON_INST = 5;
-        /// Queues: received and unread.
+        /// Queues: messages received, not yet read.
         TIPC_NLA_SOCK_STAT_RCVQ = 0;
-        /// Queues: sent and not yet acknowledged.
+        /// Queues: messages sent, not yet acknowledged.
         TIPC_NLA_SOCK_STAT_SENDQ = 1;
         /// Queues: flag, the link is congested.
         TIPC_NLA_SOCK_STAT_LINK_CONG = 2;
@@ -71,17 +70,17 @@ view! {
         protocol: u8 @ 1 = "sdiag_protocol";
         /// Padding.
         pad: u16 @ 2 = "pad";
-        /// States wanted.
+        /// Requested states.
         states: u32 @ 4 = "tidiag_states";
     }
 }
 
-/// `struct tipc_sock_diag_req`; its other members must be zero.
+/// `struct tipc_sock_diag_req`; the members not listed here must be zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TipcSockDiagReq {
     /// Address family: 30.
     pub family: u8,
-    /// States wanted: bit *n* for state number *n*, as TCP counts.
+    /// Requested states: bit *n* for state *n*, in TCP's numbering.
     pub states: u32,
 }
 
@@ -102,18 +101,18 @@ const STAT_KINDS: usize = TIPC_NLA_SOCK_STAT_DROP as usize + 1;
 pub struct TipcDiagMsg<'a>(Index<'a, SOCK_KINDS>);
 
 impl<'a> TipcDiagMsg<'a> {
-    /// Indexes a message's payload; `None` if it holds no socket.
+    /// Indexes a message's payload; `None` if it contains no socket.
     pub fn new(payload: &'a [u8]) -> Option<Self> {
         let sock = attrs(payload).find(|attr| attr.kind == TIPC_NLA_SOCK)?;
         Some(Self(Index::parse(sock.payload)))
     }
 
-    /// Node of this end.
+    /// Node address of this end.
     pub fn addr(&self) -> Option<u32> {
         self.0.u32(TIPC_NLA_SOCK_ADDR)
     }
 
-    /// Number of this end on its node.
+    /// Port reference of this end, unique on its node.
     pub fn reference(&self) -> Option<u32> {
         self.0.u32(TIPC_NLA_SOCK_REF)
     }
@@ -123,17 +122,18 @@ impl<'a> TipcDiagMsg<'a> {
         self.0.get(TIPC_NLA_SOCK_CON).map(|bytes| TipcCon(Index::parse(bytes)))
     }
 
-    /// Whether it is bound to a service.
+    /// Whether the socket is bound to a service.
     pub fn has_publ(&self) -> bool {
         self.0.flag(TIPC_NLA_SOCK_HAS_PUBL)
     }
 
-    /// Its queues.
+    /// The queues.
     pub fn stat(&self) -> Option<TipcStat<'a>> {
         self.0.get(TIPC_NLA_SOCK_STAT).map(|bytes| TipcStat(Index::parse(bytes)))
     }
 
-    /// Type: 1 stream, 2 datagram, 4 reliable datagram, 5 sequenced packets.
+    /// Socket type: 1 is stream, 2 is datagram, 4 is reliable datagram, 5 is sequenced
+    /// packets.
     pub fn kind(&self) -> Option<u32> {
         self.0.u32(TIPC_NLA_SOCK_TYPE)
     }
@@ -143,22 +143,22 @@ impl<'a> TipcDiagMsg<'a> {
         self.0.u32(TIPC_NLA_SOCK_INO)
     }
 
-    /// Owner.
+    /// Owner, as a uid.
     pub fn uid(&self) -> Option<u32> {
         self.0.u32(TIPC_NLA_SOCK_UID)
     }
 
-    /// State number, as TCP counts.
+    /// State, in TCP's numbering.
     pub fn tipc_state(&self) -> Option<u32> {
         self.0.u32(TIPC_NLA_SOCK_TIPC_STATE)
     }
 
-    /// The kernel's identity of the socket.
+    /// The socket's cookie.
     pub fn cookie(&self) -> Option<u64> {
         u64_at(self.0.get(TIPC_NLA_SOCK_COOKIE)?, 0)
     }
 
-    /// Its communication group, as nested attributes; `None` if it is in none.
+    /// The communication group, as nested attributes; `None` if the socket is in none.
     pub fn group(&self) -> Option<&'a [u8]> {
         self.0.get(TIPC_NLA_SOCK_GROUP)
     }
@@ -169,27 +169,27 @@ impl<'a> TipcDiagMsg<'a> {
 pub struct TipcCon<'a>(Index<'a, CON_KINDS>);
 
 impl TipcCon<'_> {
-    /// Whether it was made by way of a service address.
+    /// Whether the connection was made through a service address.
     pub fn flag(&self) -> bool {
         self.0.flag(TIPC_NLA_CON_FLAG)
     }
 
-    /// Node of the other end.
+    /// Node address of the other end.
     pub fn node(&self) -> Option<u32> {
         self.0.u32(TIPC_NLA_CON_NODE)
     }
 
-    /// Number of the other end on its node.
+    /// Port reference of the other end, unique on its node.
     pub fn sock(&self) -> Option<u32> {
         self.0.u32(TIPC_NLA_CON_SOCK)
     }
 
-    /// Type of the service that it was made by way of.
+    /// Type of the service through which the connection was made.
     pub fn service_type(&self) -> Option<u32> {
         self.0.u32(TIPC_NLA_CON_TYPE)
     }
 
-    /// Instance of that service.
+    /// Instance of this service.
     pub fn service_instance(&self) -> Option<u32> {
         self.0.u32(TIPC_NLA_CON_INST)
     }
@@ -200,22 +200,22 @@ impl TipcCon<'_> {
 pub struct TipcStat<'a>(Index<'a, STAT_KINDS>);
 
 impl TipcStat<'_> {
-    /// Messages received and unread.
+    /// Messages received, not yet read.
     pub fn rcvq(&self) -> Option<u32> {
         self.0.u32(TIPC_NLA_SOCK_STAT_RCVQ)
     }
 
-    /// Messages sent and not yet acknowledged.
+    /// Messages sent, not yet acknowledged.
     pub fn sendq(&self) -> Option<u32> {
         self.0.u32(TIPC_NLA_SOCK_STAT_SENDQ)
     }
 
-    /// Whether sending waits for the link.
+    /// Whether sending is blocked by a congested link.
     pub fn link_cong(&self) -> bool {
         self.0.flag(TIPC_NLA_SOCK_STAT_LINK_CONG)
     }
 
-    /// Whether sending waits for the other end.
+    /// Whether sending is blocked by the receiver.
     pub fn conn_cong(&self) -> bool {
         self.0.flag(TIPC_NLA_SOCK_STAT_CONN_CONG)
     }

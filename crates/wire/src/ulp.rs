@@ -1,4 +1,4 @@
-//! What lies on top of TCP: `INET_DIAG_ULP_INFO`, nested attributes.
+//! Protocols layered on TCP: `INET_DIAG_ULP_INFO`, nested attributes.
 //!
 //! Source: linux/inet_diag.h, linux/tls.h, linux/mptcp_pm.h, Linux 7.3.
 
@@ -25,21 +25,21 @@ constants! {
         TLS_INFO_VERSION = 1;
         /// Cipher.
         TLS_INFO_CIPHER = 2;
-        /// Who encrypts.
+        /// Where encryption is done.
         TLS_INFO_TXCONF = 3;
-        /// Who decrypts.
+        /// Where decryption is done.
         TLS_INFO_RXCONF = 4;
-        /// Sendfile without a copy.
+        /// Zero-copy sendfile.
         TLS_INFO_ZC_RO_TX = 5;
-        /// The peer does not pad.
+        /// The peer does not pad records.
         TLS_INFO_RX_NO_PAD = 6;
-        /// Largest record sent.
+        /// Maximum size of a sent record.
         TLS_INFO_TX_MAX_PAYLOAD_LEN = 7;
     }
 }
 
 constants! {
-    /// Values of those attributes.
+    /// Values of the TLS attributes.
     TLS_VALUES in "linux/tls.h": u16 {
         /// TLS 1.2.
         TLS_1_2_VERSION = 0x303;
@@ -61,13 +61,13 @@ constants! {
         TLS_CIPHER_ARIA_GCM_128 = 57;
         /// ARIA-256 in Galois/counter mode.
         TLS_CIPHER_ARIA_GCM_256 = 58;
-        /// The program itself encrypts.
+        /// The application encrypts.
         TLS_CONF_BASE = 1;
-        /// Encrypted by the kernel.
+        /// The kernel encrypts.
         TLS_CONF_SW = 2;
-        /// Encrypted by the network card.
+        /// The network card encrypts.
         TLS_CONF_HW = 3;
-        /// Records made by the network card.
+        /// The network card builds whole records.
         TLS_CONF_HW_RECORD = 4;
     }
 }
@@ -79,7 +79,7 @@ constants! {
         MPTCP_SUBFLOW_ATTR_TOKEN_REM = 1;
         /// Token of this end.
         MPTCP_SUBFLOW_ATTR_TOKEN_LOC = 2;
-        /// Relative write sequence.
+        /// Write sequence, relative to the start.
         MPTCP_SUBFLOW_ATTR_RELWRITE_SEQ = 3;
         /// Data sequence of the mapping.
         MPTCP_SUBFLOW_ATTR_MAP_SEQ = 4;
@@ -101,21 +101,21 @@ constants! {
 }
 
 constants! {
-    /// Bits of `Mptcp::flags`.
+    /// Bits of [`Mptcp::flags`].
     SUBFLOW_FLAGS in "linux/mptcp.h": u32 {
-        /// The peer offered MPTCP.
+        /// The peer sent MP_CAPABLE.
         MPTCP_SUBFLOW_FLAG_MCAP_REM = 1;
-        /// We offered MPTCP.
+        /// We sent MP_CAPABLE.
         MPTCP_SUBFLOW_FLAG_MCAP_LOC = 2;
-        /// The peer joined.
+        /// The peer sent MP_JOIN.
         MPTCP_SUBFLOW_FLAG_JOIN_REM = 4;
-        /// We joined.
+        /// We sent MP_JOIN.
         MPTCP_SUBFLOW_FLAG_JOIN_LOC = 8;
-        /// The peer asked for backup.
+        /// The peer requested backup use.
         MPTCP_SUBFLOW_FLAG_BKUP_REM = 0x10;
-        /// We asked for backup.
+        /// We requested backup use.
         MPTCP_SUBFLOW_FLAG_BKUP_LOC = 0x20;
-        /// The handshake is over for MPTCP too.
+        /// The MPTCP handshake is complete.
         MPTCP_SUBFLOW_FLAG_FULLY_ESTABLISHED = 0x40;
         /// The TCP connection is established.
         MPTCP_SUBFLOW_FLAG_CONNECTED = 0x80;
@@ -124,12 +124,12 @@ constants! {
     }
 }
 
-/// The first attribute of a kind.
+/// The value of the first attribute of this kind.
 fn find(bytes: &[u8], kind: u16) -> Option<&[u8]> {
     attrs(bytes).find(|attr| attr.kind == kind).map(|attr| attr.payload)
 }
 
-/// What lies on top of a TCP socket.
+/// The protocol layered on a TCP socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Ulp<'a>(&'a [u8]);
 
@@ -139,7 +139,7 @@ impl<'a> Ulp<'a> {
         Self(bytes)
     }
 
-    /// Its name: `tls`, `mptcp`, `espintcp`.
+    /// Name of the protocol: `tls`, `mptcp`, `espintcp`.
     pub fn name(self) -> Option<&'a [u8]> {
         find(self.0, INET_ULP_INFO_NAME).map(c_text)
     }
@@ -170,17 +170,17 @@ impl Tls<'_> {
         u16_at(find(self.0, TLS_INFO_CIPHER)?, 0)
     }
 
-    /// Who encrypts: 1 none, 2 software, 3 hardware, 4 hardware records.
+    /// Where encryption is done: 1 nowhere in TCP, 2 software, 3 hardware, 4 hardware records.
     pub fn txconf(self) -> Option<u16> {
         u16_at(find(self.0, TLS_INFO_TXCONF)?, 0)
     }
 
-    /// Who decrypts: as `txconf`.
+    /// Where decryption is done; values as for [`Self::txconf`].
     pub fn rxconf(self) -> Option<u16> {
         u16_at(find(self.0, TLS_INFO_RXCONF)?, 0)
     }
 
-    /// Whether sendfile sends without a copy.
+    /// Whether sendfile is zero-copy.
     pub fn zc_ro_tx(self) -> bool {
         find(self.0, TLS_INFO_ZC_RO_TX).is_some()
     }
@@ -190,7 +190,7 @@ impl Tls<'_> {
         find(self.0, TLS_INFO_RX_NO_PAD).is_some()
     }
 
-    /// Largest plaintext of a record that is sent, in bytes; since Linux 6.19.
+    /// Maximum plaintext of a sent record, in bytes; since Linux 6.19.
     pub fn tx_max_payload_len(self) -> Option<u16> {
         u16_at(find(self.0, TLS_INFO_TX_MAX_PAYLOAD_LEN)?, 0)
     }
@@ -201,17 +201,17 @@ impl Tls<'_> {
 pub struct Mptcp<'a>(&'a [u8]);
 
 impl Mptcp<'_> {
-    /// Token of the peer's connection.
+    /// Token of the peer.
     pub fn token_rem(self) -> Option<u32> {
         u32_at(find(self.0, MPTCP_SUBFLOW_ATTR_TOKEN_REM)?, 0)
     }
 
-    /// Token of our connection.
+    /// Token of this end.
     pub fn token_loc(self) -> Option<u32> {
         u32_at(find(self.0, MPTCP_SUBFLOW_ATTR_TOKEN_LOC)?, 0)
     }
 
-    /// Sequence number written next, relative to the start.
+    /// Next sequence number to be written, relative to the start.
     pub fn relwrite_seq(self) -> Option<u32> {
         u32_at(find(self.0, MPTCP_SUBFLOW_ATTR_RELWRITE_SEQ)?, 0)
     }
@@ -233,14 +233,15 @@ impl Mptcp<'_> {
 
     /// Length of the mapping, in bytes.
     ///
-    /// The kernel sends 16 bits; ss reads 32, and so do we where they are sent.
+    /// The kernel sends 16 bits.  `ss` reads 32 bits, and so does this method if they were
+    /// sent.
     pub fn map_datalen(self) -> Option<u32> {
         let bytes = find(self.0, MPTCP_SUBFLOW_ATTR_MAP_DATALEN)?;
         u32_at(bytes, 0).or_else(|| u16_at(bytes, 0).map(u32::from))
     }
 
-    /// State bits: 1 and 2 capable (peer, us), 4 and 8 joined, 16 and 32 backup,
-    /// 64 fully established, 128 connected, 256 mapping valid.
+    /// State bits: 1 and 2 MP_CAPABLE (peer, us), 4 and 8 MP_JOIN, 16 and 32 backup, 64 fully
+    /// established, 128 connected, 256 mapping valid.
     pub fn flags(self) -> Option<u32> {
         u32_at(find(self.0, MPTCP_SUBFLOW_ATTR_FLAGS)?, 0)
     }
@@ -281,7 +282,7 @@ mod tests {
         );
         let mptcp = view.mptcp().unwrap();
         assert_eq!((mptcp.map_seq(), mptcp.flags(), mptcp.id_loc()), (Some(7), None, None));
-        // 4 + "tls\0", then 4 + 20 bytes of TLS, then 4 + 20 of MPTCP.
+        // The attributes end at 8 (name), 32 (TLS) and 56 bytes (MPTCP).
         for len in 0..=ulp.len() {
             let view = Ulp::new(&ulp[..len]);
             let found = (view.name().is_some(), view.tls().is_some(), view.mptcp().is_some());

@@ -1,9 +1,9 @@
-//! `struct unix_diag_msg` and its attributes: one unix socket, and the request
-//! for them.
+//! `struct unix_diag_msg` and its attributes: one unix socket, and the request for such
+//! sockets.
 //!
-//! The fixed part is all or nothing; of the attributes the first of a kind
-//! wins and unknown kinds are passed over.  A name is kept as it was sent:
-//! that of a path may end in a NUL, an abstract one begins with one.
+//! The fixed part must be complete; the first attribute of a kind wins and unknown kinds are
+//! skipped.  A name is returned as sent: a path may end in a NUL, an abstract name begins with
+//! one.
 //!
 //! Source: linux/unix_diag.h, Linux 7.3.
 
@@ -16,7 +16,7 @@ use crate::mem_info::SkMemInfo;
 use crate::socket::AF_UNIX;
 
 constants! {
-    /// What a reply is to show.
+    /// Attributes that a request can ask for.
     SHOW in "linux/unix_diag.h": u32 {
         /// The name.
         UDIAG_SHOW_NAME = 0x01;
@@ -24,7 +24,7 @@ constants! {
         UDIAG_SHOW_VFS = 0x02;
         /// The peer.
         UDIAG_SHOW_PEER = 0x04;
-        /// Connections that wait to be accepted.
+        /// Connections waiting to be accepted.
         UDIAG_SHOW_ICONS = 0x08;
         /// The queues.
         UDIAG_SHOW_RQLEN = 0x10;
@@ -44,7 +44,7 @@ constants! {
         UNIX_DIAG_VFS = 1;
         /// Inode of the peer.
         UNIX_DIAG_PEER = 2;
-        /// Inodes of the connections that wait to be accepted.
+        /// Inodes of the connections waiting to be accepted.
         UNIX_DIAG_ICONS = 3;
         /// Queues.
         UNIX_DIAG_RQLEN = 4;
@@ -57,7 +57,7 @@ constants! {
     }
 }
 
-/// How many kinds of attributes there are.
+/// Number of attribute kinds.
 const KINDS: usize = UNIX_DIAG_UID as usize + 1;
 
 view! {
@@ -69,23 +69,23 @@ view! {
         protocol: u8 @ 1 = "sdiag_protocol";
         /// Padding.
         pad: u16 @ 2 = "pad";
-        /// States wanted.
+        /// Requested states.
         states: u32 @ 4 = "udiag_states";
-        /// Inode wanted, for a request that is no dump.
+        /// Requested inode, unless the request is a dump.
         inode: u32 @ 8 = "udiag_ino";
-        /// What is to be shown.
+        /// Requested attributes.
         show: u32 @ 12 = "udiag_show";
-        /// Cookie wanted, for a request that is no dump.
+        /// Requested cookie, unless the request is a dump.
         cookie: cookie @ 16 = "udiag_cookie";
     }
 }
 
 view! {
-    /// The fixed part, byte for byte.
+    /// The fixed part of a message.
     MsgView = "struct unix_diag_msg" in "linux/unix_diag.h" {
         /// Address family.
         family: u8 @ 0 = "udiag_family";
-        /// Type of socket: 1 stream, 2 datagram, 5 sequenced packets.
+        /// Socket type: 1 is stream, 2 is datagram, 5 is sequenced packets.
         kind: u8 @ 1 = "udiag_type";
         /// State.
         state: u8 @ 2 = "udiag_state";
@@ -103,8 +103,8 @@ view! {
     Vfs = "struct unix_diag_vfs" in "linux/unix_diag.h" {
         /// Inode of the file.
         inode: u32 @ 0 = "udiag_vfs_ino";
-        /// Device of the file, as the kernel numbers it: the major number above
-        /// 20 bits of the minor.
+        /// Device of the file in the kernel's encoding: the minor number in the lower 20 bits,
+        /// the major number above.
         dev: u32 @ 4 = "udiag_vfs_dev";
     }
 }
@@ -112,9 +112,9 @@ view! {
 view! {
     /// `UNIX_DIAG_RQLEN`.
     RqLen = "struct unix_diag_rqlen" in "linux/unix_diag.h" {
-        /// Unread bytes; of a listener the connections that wait.
+        /// Unread bytes; for a listener, the number of waiting connections.
         rqueue: u32 @ 0 = "udiag_rqueue";
-        /// Bytes sent and not yet read; of a listener how many connections may wait.
+        /// Bytes sent and not yet read; for a listener, the backlog limit.
         wqueue: u32 @ 4 = "udiag_wqueue";
     }
 }
@@ -125,9 +125,9 @@ pub const MSG_LEN: usize = MsgView::LAYOUT.end();
 /// `struct unix_diag_req`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnixDiagReq {
-    /// States wanted, a bit each.
+    /// Requested states, one bit each.
     pub states: u32,
-    /// What is to be shown, `UDIAG_SHOW_*`.
+    /// Requested attributes, `UDIAG_SHOW_*`.
     pub show: u32,
 }
 
@@ -142,22 +142,22 @@ impl UnixDiagReq {
     }
 }
 
-/// One unix socket: the fixed part, whole, and the attributes behind it.
+/// One unix socket: its complete fixed part and its attributes.
 #[derive(Clone, Copy, Debug)]
 pub struct UnixDiagMsg<'a> {
-    /// Type of socket (`SOCK_*`): 1 stream, 2 datagram, 5 sequenced packets.
+    /// Socket type (`SOCK_*`): 1 is stream, 2 is datagram, 5 is sequenced packets.
     pub kind: u8,
-    /// State, by its TCP number.
+    /// State, in TCP's numbering.
     pub state: u8,
-    /// Inode on sockfs; 0 for a connection that was not accepted yet.
+    /// Inode on sockfs; 0 for a connection that is not accepted yet.
     pub inode: u32,
-    /// The kernel's identity of the socket.
+    /// The socket's cookie.
     pub cookie: u64,
     values: Index<'a, KINDS>,
 }
 
 impl<'a> UnixDiagMsg<'a> {
-    /// Reads a message; `None` if it ends inside its fixed part.
+    /// Decodes a message; `None` if its fixed part is incomplete.
     pub fn new(payload: &'a [u8]) -> Option<Self> {
         let (fixed, rest) = payload.split_at_checked(MSG_LEN)?;
         let fixed = MsgView::new(fixed);
@@ -170,13 +170,13 @@ impl<'a> UnixDiagMsg<'a> {
         })
     }
 
-    /// The name as it was sent; `None` for a socket that is not bound.
+    /// The name as sent; `None` if the socket is not bound.
     pub fn name(&self) -> Option<&'a [u8]> {
         self.values.get(UNIX_DIAG_NAME)
     }
 
-    /// The file that a path is bound to; `None` if the name is no path or this
-    /// was not asked for.
+    /// The file that a path is bound to; `None` if the name is not a path, or if the file was
+    /// not requested.
     pub fn vfs(&self) -> Option<Vfs<'a>> {
         self.values.get(UNIX_DIAG_VFS).map(Vfs::new)
     }
@@ -186,8 +186,8 @@ impl<'a> UnixDiagMsg<'a> {
         u32_at(self.values.get(UNIX_DIAG_PEER)?, 0)
     }
 
-    /// Inodes of the connections that wait to be accepted, 0 for one that has
-    /// none; `None` if the socket does not listen or this was not asked for.
+    /// Inodes of the connections waiting to be accepted, 0 for one without an inode; `None` if
+    /// the socket does not listen, or if they were not requested.
     pub fn icons(&self) -> Option<impl Iterator<Item = u32> + use<'a>> {
         let bytes = self.values.get(UNIX_DIAG_ICONS)?;
         Some(bytes.chunks_exact(4).filter_map(|word| u32_at(word, 0)))
@@ -198,17 +198,17 @@ impl<'a> UnixDiagMsg<'a> {
         self.values.get(UNIX_DIAG_RQLEN).map(RqLen::new)
     }
 
-    /// The memory report; `None` if it was not asked for.
+    /// The memory report; `None` if not requested.
     pub fn sk_mem_info(&self) -> Option<SkMemInfo<'a>> {
         self.values.get(UNIX_DIAG_MEMINFO).map(SkMemInfo::new)
     }
 
-    /// Directions shut down: 1 receiving, 2 sending.
+    /// Directions shut down: 1 is receiving, 2 is sending.
     pub fn shutdown(&self) -> Option<u8> {
         u8_at(self.values.get(UNIX_DIAG_SHUTDOWN)?, 0)
     }
 
-    /// Owner; `None` if it was not asked for or the kernel is older than 5.3.
+    /// Owner; `None` if not requested, or before Linux 5.3.
     pub fn uid(&self) -> Option<u32> {
         u32_at(self.values.get(UNIX_DIAG_UID)?, 0)
     }
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn any_bytes_are_read() {
         let mut random = 1_u64;
-        // Miri takes a thousand times as long.
+        // Miri is a thousand times slower.
         for round in 0..if cfg!(miri) { 200 } else { 20_000 } {
             let bytes: Vec<u8> = (0..round % 90)
                 .map(|_| {

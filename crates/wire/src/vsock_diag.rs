@@ -1,7 +1,7 @@
 //! `struct vsock_diag_msg`: one vsock socket, and the request for all of them.
 //!
-//! The message is whole or no socket: nothing follows its fixed part, neither
-//! attributes nor what a later kernel would append.
+//! A message has only a fixed part, which must be complete.  It has no attributes, and members
+//! that a later kernel might append are ignored.
 //!
 //! Source: linux/vm_sockets_diag.h, linux/vm_sockets.h, Linux 7.3.
 
@@ -12,9 +12,9 @@ use crate::layout::{constants, view, whole};
 constants! {
     /// Numbers of linux/vm_sockets.h.
     VSOCK_CONSTANTS in "linux/vm_sockets.h": u32 {
-        /// Any context, as of a listener.
+        /// Any context id; listeners use it.
         VMADDR_CID_ANY = 0xffff_ffff;
-        /// No port yet.
+        /// No port assigned.
         VMADDR_PORT_ANY = 0xffff_ffff;
     }
 }
@@ -28,7 +28,7 @@ view! {
         protocol: u8 @ 1 = "sdiag_protocol";
         /// Padding.
         pad: u16 @ 2 = "pad";
-        /// States wanted.
+        /// Requested states.
         states: u32 @ 4 = "vdiag_states";
         /// Always 0.
         ino: u32 @ 8 = "vdiag_ino";
@@ -50,11 +50,11 @@ view! {
         state: u8 @ 2 = "vdiag_state";
         /// Directions shut down.
         shutdown: u8 @ 3 = "vdiag_shutdown";
-        /// Context of this end.
+        /// Context id of this end.
         src_cid: u32 @ 4 = "vdiag_src_cid";
         /// Port of this end.
         src_port: u32 @ 8 = "vdiag_src_port";
-        /// Context of the other end.
+        /// Context id of the other end.
         dst_cid: u32 @ 12 = "vdiag_dst_cid";
         /// Port of the other end.
         dst_port: u32 @ 16 = "vdiag_dst_port";
@@ -73,7 +73,7 @@ pub const MSG_LEN: usize = VsockDiagMsgView::LAYOUT.end();
 pub struct VsockDiagMsg<'a>(&'a [u8; MSG_LEN]);
 
 impl<'a> VsockDiagMsg<'a> {
-    /// Wraps a message's payload; `None` if it is not whole.
+    /// Wraps a message's payload; `None` if it is incomplete.
     #[inline]
     pub fn new(payload: &'a [u8]) -> Option<Self> {
         payload.first_chunk().map(Self)
@@ -83,33 +83,33 @@ impl<'a> VsockDiagMsg<'a> {
         VsockDiagMsgView of 0:
         /// Address family: 40.
         family: u8;
-        /// Type of the socket: 1 stream, 2 datagram, 5 sequenced packets.
+        /// Socket type: 1 is stream, 2 is datagram, 5 is sequenced packets.
         kind: u8;
-        /// State number, as TCP counts.
+        /// State, in TCP's numbering.
         state: u8;
-        /// Directions shut down: 1 receiving, 2 sending.
+        /// Directions shut down: 1 is receiving, 2 is sending.
         shutdown: u8;
-        /// Context of this end; [`VMADDR_CID_ANY`] for any.
+        /// Context id of this end; [`VMADDR_CID_ANY`] for any.
         src_cid: u32;
-        /// Port of this end; [`VMADDR_PORT_ANY`] for none yet.
+        /// Port of this end; [`VMADDR_PORT_ANY`] if none is assigned yet.
         src_port: u32;
-        /// Context of the other end; [`VMADDR_CID_ANY`] for none.
+        /// Context id of the other end; [`VMADDR_CID_ANY`] for none.
         dst_cid: u32;
         /// Port of the other end; [`VMADDR_PORT_ANY`] for none.
         dst_port: u32;
         /// Inode; 0 if no process holds the socket.
         ino: u32;
-        /// The kernel's identity of the socket.
+        /// The socket's cookie.
         cookie: u64;
     }
 }
 
-/// `struct vsock_diag_req`; its other members must be zero.
+/// `struct vsock_diag_req`; the members not listed here must be zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VsockDiagReq {
     /// Address family: 40.
     pub family: u8,
-    /// States wanted: bit *n* for state number *n*.
+    /// Requested states: bit *n* for state *n*.
     pub states: u32,
 }
 

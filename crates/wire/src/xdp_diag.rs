@@ -1,8 +1,8 @@
 //! `struct xdp_diag_msg` and its attributes: one XDP socket, and the request
 //! for all of them.
 //!
-//! The fixed part is all or nothing; of the attributes the first of a kind
-//! wins and unknown kinds are passed over.
+//! The fixed part must be complete; the first attribute of a kind wins and unknown kinds are
+//! skipped.
 //!
 //! Source: linux/xdp_diag.h, Linux 7.3.
 
@@ -16,19 +16,19 @@ use crate::mem_info::SkMemInfo;
 constants! {
     /// Kinds of attributes in a reply.
     XDP_ATTRIBUTES in "linux/xdp_diag.h": u16 {
-        /// Where it is bound.
+        /// Interface and queue that the socket is bound to.
         XDP_DIAG_INFO = 1;
         /// Owner.
         XDP_DIAG_UID = 2;
         /// Receive ring.
         XDP_DIAG_RX_RING = 3;
-        /// Send ring.
+        /// Transmit ring.
         XDP_DIAG_TX_RING = 4;
-        /// Packet memory.
+        /// Packet memory (UMEM).
         XDP_DIAG_UMEM = 5;
-        /// Ring of free frames.
+        /// Fill ring: frames free for reception.
         XDP_DIAG_UMEM_FILL_RING = 6;
-        /// Ring of frames that were sent.
+        /// Completion ring: frames that were sent.
         XDP_DIAG_UMEM_COMPLETION_RING = 7;
         /// Memory report.
         XDP_DIAG_MEMINFO = 8;
@@ -38,19 +38,19 @@ constants! {
 }
 
 constants! {
-    /// Bits of a request, and of a report.
+    /// Bits of a request and of a reply.
     XDP_BITS in "linux/xdp_diag.h": u32 {
-        /// Asks where it is bound, and who owns it.
+        /// Requests the binding and the owner.
         XDP_SHOW_INFO = 1;
-        /// Asks for the rings.
+        /// Requests the rings.
         XDP_SHOW_RING_CFG = 2;
-        /// Asks for the packet memory and its rings.
+        /// Requests the packet memory and its rings.
         XDP_SHOW_UMEM = 4;
-        /// Asks for the memory report.
+        /// Requests the memory report.
         XDP_SHOW_MEMINFO = 8;
-        /// Asks for the counters.
+        /// Requests the counters.
         XDP_SHOW_STATS = 16;
-        /// Packet memory: the driver works on it without copies.
+        /// Packet memory: the driver uses it without copying.
         XDP_DU_F_ZEROCOPY = 1;
     }
 }
@@ -64,11 +64,11 @@ view! {
         protocol: u8 @ 1 = "sdiag_protocol";
         /// Padding.
         pad: u16 @ 2 = "pad";
-        /// Inode wanted; 0 for any.
+        /// Requested inode; 0 for any.
         ino: u32 @ 4 = "xdiag_ino";
-        /// Attributes wanted.
+        /// Requested attributes.
         show: u32 @ 8 = "xdiag_show";
-        /// Cookie wanted; 0 for any.
+        /// Requested cookie; 0 for any.
         cookie: cookie @ 12 = "xdiag_cookie";
     }
 }
@@ -90,7 +90,7 @@ view! {
 }
 
 view! {
-    /// Where an XDP socket is bound.
+    /// Interface and queue that an XDP socket is bound to.
     XdpInfo = "struct xdp_diag_info" in "linux/xdp_diag.h" {
         /// Index of the interface; 0 if it is not bound.
         ifindex: u32 @ 0 = "ifindex";
@@ -102,31 +102,31 @@ view! {
 view! {
     /// A ring.
     XdpRing = "struct xdp_diag_ring" in "linux/xdp_diag.h" {
-        /// How many descriptors it has room for.
+        /// The number of descriptors it can hold.
         entries: u32 @ 0 = "entries";
     }
 }
 
 view! {
-    /// Packet memory, which sockets may share.
+    /// Packet memory (UMEM), which several sockets may share.
     XdpUmem = "struct xdp_diag_umem" in "linux/xdp_diag.h" {
         /// Its size, in bytes.
         size: u64 @ 0 = "size";
-        /// Its number.
+        /// Id of the packet memory.
         id: u32 @ 8 = "id";
-        /// Pages that it consists of.
+        /// Number of its pages.
         num_pages: u32 @ 12 = "num_pages";
         /// Size of a frame, in bytes.
         chunk_size: u32 @ 16 = "chunk_size";
-        /// Room before the packet in a frame, in bytes.
+        /// Space before the packet in a frame, in bytes.
         headroom: u32 @ 20 = "headroom";
-        /// Index of the interface that works on it.
+        /// Index of the interface that uses it.
         ifindex: u32 @ 24 = "ifindex";
         /// Queue of that interface.
         queue_id: u32 @ 28 = "queue_id";
-        /// Bits: see [`XDP_DU_F_ZEROCOPY`].
+        /// Flags: see [`XDP_DU_F_ZEROCOPY`].
         flags: u32 @ 32 = "flags";
-        /// Sockets that use it.
+        /// Number of sockets that use it.
         refs: u32 @ 36 = "refs";
     }
 }
@@ -134,17 +134,17 @@ view! {
 view! {
     /// Counters of a socket.
     XdpStats = "struct xdp_diag_stats" in "linux/xdp_diag.h" {
-        /// Packets dropped for other reasons than those below.
+        /// Packets dropped for reasons other than those below.
         rx_dropped: u64 @ 0 = "n_rx_dropped";
         /// Packets dropped because a descriptor of the fill ring was invalid.
         rx_invalid: u64 @ 8 = "n_rx_invalid";
         /// Packets dropped because the receive ring was full.
         rx_full: u64 @ 16 = "n_rx_full";
-        /// Times that the fill ring had no free frame.
+        /// Number of times the fill ring had no free frame.
         fill_ring_empty: u64 @ 24 = "n_fill_ring_empty";
         /// Packets not sent because a descriptor was invalid.
         tx_invalid: u64 @ 32 = "n_tx_invalid";
-        /// Times that the send ring had nothing to send.
+        /// Number of times the transmit ring was empty.
         tx_ring_empty: u64 @ 40 = "n_tx_ring_empty";
     }
 }
@@ -162,7 +162,7 @@ pub struct XdpDiagMsg<'a> {
 }
 
 impl<'a> XdpDiagMsg<'a> {
-    /// Wraps a message's payload; `None` if the fixed part is not whole.
+    /// Wraps a message's payload; `None` if the fixed part is incomplete.
     pub fn new(payload: &'a [u8]) -> Option<Self> {
         let (fixed, rest) = payload.split_first_chunk()?;
         Some(Self { fixed, attrs: Index::parse(rest) })
@@ -187,12 +187,12 @@ impl<'a> XdpDiagMsg<'a> {
         self.view().ino().unwrap_or_default()
     }
 
-    /// The kernel's identity of the socket.
+    /// The socket's cookie.
     pub fn cookie(&self) -> u64 {
         self.view().cookie().unwrap_or_default()
     }
 
-    /// Where it is bound.
+    /// Interface and queue that the socket is bound to.
     pub fn info(&self) -> Option<XdpInfo<'a>> {
         self.attrs.get(XDP_DIAG_INFO).map(XdpInfo::new)
     }
@@ -202,12 +202,12 @@ impl<'a> XdpDiagMsg<'a> {
         u32_at(self.attrs.get(XDP_DIAG_UID)?, 0)
     }
 
-    /// Receive ring; `None` if it has none.
+    /// Receive ring; `None` if the socket has none.
     pub fn rx_ring(&self) -> Option<XdpRing<'a>> {
         self.attrs.get(XDP_DIAG_RX_RING).map(XdpRing::new)
     }
 
-    /// Send ring; `None` if it has none.
+    /// Transmit ring; `None` if the socket has none.
     pub fn tx_ring(&self) -> Option<XdpRing<'a>> {
         self.attrs.get(XDP_DIAG_TX_RING).map(XdpRing::new)
     }
@@ -217,12 +217,12 @@ impl<'a> XdpDiagMsg<'a> {
         self.attrs.get(XDP_DIAG_UMEM).map(XdpUmem::new)
     }
 
-    /// Ring of free frames, of the packet memory.
+    /// Fill ring of the packet memory.
     pub fn fill_ring(&self) -> Option<XdpRing<'a>> {
         self.attrs.get(XDP_DIAG_UMEM_FILL_RING).map(XdpRing::new)
     }
 
-    /// Ring of frames that were sent, of the packet memory.
+    /// Completion ring of the packet memory.
     pub fn completion_ring(&self) -> Option<XdpRing<'a>> {
         self.attrs.get(XDP_DIAG_UMEM_COMPLETION_RING).map(XdpRing::new)
     }
@@ -238,12 +238,12 @@ impl<'a> XdpDiagMsg<'a> {
     }
 }
 
-/// `struct xdp_diag_req` for all sockets.
+/// `struct xdp_diag_req`, a request for all sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct XdpDiagReq {
     /// Address family: 44.
     pub family: u8,
-    /// Attributes wanted: `XDP_SHOW_*`.
+    /// Requested attributes, `XDP_SHOW_*`.
     pub show: u32,
 }
 

@@ -1,5 +1,5 @@
-//! Any bytes are valid input: messages, attributes and what they nest are read
-//! to the end, whole and damaged, and nothing panics or reaches outside.
+//! Any bytes are valid input: messages, attributes and nested attributes, intact or damaged,
+//! are read to the end without a panic or a read outside the buffer.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
@@ -15,7 +15,7 @@ use sockdiag_wire::ulp::Ulp;
 use sockdiag_wire::vsock_diag::VsockDiagMsg;
 use sockdiag_wire::xdp_diag::XdpDiagMsg;
 
-/// A number of rounds; fewer under Miri, which takes a thousand times as long.
+/// The number of rounds; reduced under Miri, which is a thousand times slower.
 const fn rounds(all: usize) -> usize {
     if cfg!(miri) { all / 500 + 1 } else { all }
 }
@@ -39,7 +39,7 @@ impl Random {
         (0..len).map(|_| (self.next() >> 24) as u8).collect()
     }
 
-    /// A list of attributes that is whole; nested ones hold lists themselves.
+    /// Generates an intact list of attributes; nested ones contain lists themselves.
     fn attrs(&mut self, depth: usize) -> Vec<u8> {
         let mut out = Vec::new();
         for _ in 0..self.below(8) {
@@ -47,7 +47,7 @@ impl Random {
             let payload = match self.below(4) {
                 0 if depth > 0 => self.attrs(depth - 1),
                 1 => vec![0; self.below(12)],
-                // The sizes of the numbers and structures that attributes hold.
+                // The sizes of the numbers and structures in real attributes.
                 2 => {
                     let len = [1, 2, 4, 8, 16, 20, 36, 96, 100, 200, 256, 280, 368][self.below(13)];
                     self.bytes(len)
@@ -62,7 +62,7 @@ impl Random {
         out
     }
 
-    /// A datagram that is whole.
+    /// Generates an intact datagram.
     fn datagram(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         for _ in 0..self.below(4) {
@@ -79,7 +79,7 @@ impl Random {
         out
     }
 
-    /// Flips, cuts and lengthens, mostly where lengths are likely to be.
+    /// Flips, cuts or appends bytes, preferably where length fields are likely.
     fn damage(&mut self, bytes: &mut Vec<u8>) {
         for _ in 0..self.below(6) {
             let at = self.below(bytes.len()) & !(self.below(4));
@@ -98,7 +98,7 @@ impl Random {
     }
 }
 
-/// Reads everything there is, and returns how many facts were found.
+/// Reads everything and returns the number of facts found.
 fn read_all(bytes: &[u8]) -> usize {
     let mut found = 0;
     let mut rest = messages(bytes);
@@ -120,7 +120,7 @@ fn read_all(bytes: &[u8]) -> usize {
     found
 }
 
-/// Sockets of the families whose replies are other than inet's.
+/// Reads messages of the families that do not use inet_diag's layout.
 fn read_others(payload: &[u8]) -> usize {
     let mut found = usize::from(VsockDiagMsg::new(payload).is_some_and(|msg| msg.cookie() != 0));
     if let Some(msg) = XdpDiagMsg::new(payload) {
@@ -143,7 +143,7 @@ fn read_others(payload: &[u8]) -> usize {
     found
 }
 
-/// Every way to read the attributes of a socket.
+/// Calls every accessor of a socket's attributes.
 fn read_attrs(attrs: &InetAttrs<'_>) -> usize {
     let numbers = [
         attrs.tos().is_some(),
@@ -206,7 +206,7 @@ fn read_ulp(ulp: Ulp<'_>) -> usize {
     tls + mptcp + usize::from(ulp.name().is_some())
 }
 
-/// Attributes within attributes, whether meant so or not.
+/// Reads the attributes recursively, even those that are not nested.
 fn nested(bytes: &[u8], depth: usize) -> usize {
     let mut found = 0;
     let mut rest = attrs(bytes);
@@ -221,7 +221,7 @@ fn nested(bytes: &[u8], depth: usize) -> usize {
     found
 }
 
-/// Whether a slice is part of another.
+/// Whether `part` lies within `whole`.
 fn within(whole: &[u8], part: &[u8]) -> bool {
     let (whole, part) = (whole.as_ptr_range(), part.as_ptr_range());
     part.start == part.end || (whole.start <= part.start && part.end <= whole.end)
@@ -247,7 +247,7 @@ fn noise_is_read_to_its_end() {
     let mut random = Random(0x2545_f491_4f6c_dd1d);
     for len in (0..2_000).step_by(2_000 / rounds(2_000)) {
         let mut bytes = random.bytes(len);
-        // Small numbers, so that lengths are often possible.
+        // Small values make plausible lengths more frequent.
         let limit = 2 + random.below(64) as u8;
         bytes.iter_mut().skip(random.below(2)).step_by(1 + random.below(3)).for_each(|byte| *byte %= limit);
         read_all(&bytes);

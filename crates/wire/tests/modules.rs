@@ -1,11 +1,11 @@
-//! No module of this crate depends on one that depends on it.
+//! The modules of this crate must not depend on each other in a cycle.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends with what it did not expect")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// The modules that each module names, tests and comments apart.
+/// The modules that each module uses, except in tests and comments.
 fn imports() -> BTreeMap<String, BTreeSet<String>> {
     let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
     let paths = files.map(|file| file.unwrap().path()).filter(|path| path.extension() == Some("rs".as_ref()));
@@ -30,7 +30,7 @@ fn imports() -> BTreeMap<String, BTreeSet<String>> {
 fn imports_form_no_circle() {
     let mut left = imports();
     assert!(left.len() > 25 && left["inet_diag"].contains("tcp_info"), "{left:?}");
-    // Takes away what depends on nothing that is left, until nothing is.
+    // Repeatedly removes modules that depend on no remaining one; a cycle would remain.
     while !left.is_empty() {
         let names: BTreeSet<String> = left.keys().cloned().collect();
         left.retain(|_, others| others.iter().any(|other| names.contains(other)));

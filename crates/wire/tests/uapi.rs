@@ -1,11 +1,11 @@
-//! What the views believe, compared with the kernel's own headers.
+//! Compares the layouts that the views assume with the kernel's headers.
 //!
-//! C programs made of [`LAYOUTS`] and [`CONSTANTS`] print where gcc puts each
-//! member of the newest packaged headers (`tools/pins`); the installed ones are
-//! too old.  `SOCKDIAG_UAPI_INCLUDE` names a directory of headers to use instead.
+//! C programs generated from [`LAYOUTS`] and [`CONSTANTS`] print where gcc places each member,
+//! according to the newest packaged headers (`tools/pins`); the installed headers are too old.
+//! `SOCKDIAG_UAPI_INCLUDE` names a directory of headers to use instead.
 //!
-//! What the headers do not mention at all is left out of the program and
-//! reported by name, so that older headers say what they lack.
+//! Names that the headers do not contain at all are left out of the program and reported, so
+//! that the test can also run with older headers.
 
 #![allow(clippy::unwrap_used, reason = "a test ends with what it did not expect")]
 
@@ -17,7 +17,7 @@ use std::process::Command;
 use sockdiag_wire::layout::{Constants, Layout};
 use sockdiag_wire::registry::{CONSTANTS, LAYOUTS};
 
-/// The headers that are pinned, as the rig takes them: `SUITE=VERSION`.
+/// The pinned headers in the form that the rig expects: `SUITE=VERSION`.
 fn pinned() -> Result<String, String> {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools");
     let path = std::env::var_os("SOCKDIAG_PINS").map_or_else(|| tools.join("pins"), PathBuf::from);
@@ -30,13 +30,13 @@ fn pinned() -> Result<String, String> {
     found.next().ok_or_else(|| format!("{}: no headers", path.display()))
 }
 
-/// Whether a reason is that the archive has dropped something, and CI knows it.
+/// Whether the reason is that the archive removed a package, which CI tolerates.
 fn is_gone(reason: &str) -> bool {
     std::env::var("SOCKDIAG_GONE")
         .is_ok_and(|gone| gone.lines().any(|sentence| !sentence.is_empty() && reason.contains(sentence)))
 }
 
-/// Where the headers are, or why they cannot be had.
+/// The directory of the headers, or why they are unavailable.
 fn headers() -> Result<PathBuf, String> {
     if let Some(dir) = std::env::var_os("SOCKDIAG_UAPI_INCLUDE") {
         return Ok(dir.into());
@@ -53,7 +53,8 @@ fn headers() -> Result<PathBuf, String> {
     Ok(String::from_utf8_lossy(&out.stdout).trim().into())
 }
 
-/// Where the headers are and how gcc is told; `None` after saying why not.
+/// The directory of the headers and the include directories for gcc; `None` after printing why
+/// they are unavailable.
 fn tools() -> Option<(PathBuf, Vec<PathBuf>)> {
     let found = headers().and_then(|include| {
         let gcc = Command::new("gcc").arg("-dumpmachine").output().map_err(|e| format!("gcc: {e}"))?;
@@ -75,19 +76,19 @@ fn tools() -> Option<(PathBuf, Vec<PathBuf>)> {
     }
 }
 
-/// Headers that leave out what the C library's headers define as well.  They
-/// are asked in a program without those.
+/// Headers that omit definitions which the C library's headers also contain.  They go into a
+/// program without the C library's headers.
 const STANDALONE: &[&str] = &["linux/in.h", "linux/in6.h"];
 
-/// Tables whose headers go into one program.
+/// Tables whose headers are included in one program.
 struct Unit {
     layouts: Vec<&'static Layout>,
     constants: Vec<&'static Constants>,
-    /// What the tables' headers need before them.
+    /// Headers that must be included first.
     first: &'static [&'static str],
 }
 
-/// The tables of all units together are all tables.
+/// All tables, each in exactly one unit.
 fn units() -> [Unit; 2] {
     let unit = |standalone: bool, first| {
         let wanted = |header: &str| STANDALONE.contains(&header) == standalone;
@@ -101,13 +102,13 @@ fn units() -> [Unit; 2] {
 }
 
 impl Unit {
-    /// The headers that the tables name, with those that they need before them.
+    /// The `#include` lines of the tables' headers and their prerequisites.
     fn included(&self) -> String {
         let layouts = self.layouts.iter().map(|layout| layout.header);
         let mut headers: Vec<&str> = layouts.chain(self.constants.iter().map(|table| table.header)).collect();
         headers.sort_unstable();
         headers.dedup();
-        // Some of tcp.h's numbers are written with a macro that user space lacks.
+        // tcp.h uses this macro, which user space lacks, for some constants.
         let mut code = String::from("#define BIT(n) (1UL << (n))\n");
         let first = ["stddef.h", "stdio.h", "string.h"].iter().chain(self.first);
         for header in first.chain(&headers) {
@@ -125,11 +126,11 @@ fn gcc(dirs: &[PathBuf]) -> Command {
     gcc
 }
 
-/// Every word that the headers hold, macros included.
+/// Every identifier in the headers, macros included.
 fn words(unit: &Unit, dirs: &[PathBuf], dir: &Path) -> HashSet<String> {
     let source = dir.join("uapi_words.c");
     std::fs::write(&source, unit.included()).unwrap();
-    // The text after expansion has the members, the definitions have the macros.
+    // The preprocessed text contains the members, `-dM` lists the macros.
     let mut words = HashSet::new();
     for args in [&["-E"][..], &["-E", "-dM"]] {
         let out = gcc(dirs).args(args).arg(&source).output().unwrap();
@@ -140,15 +141,15 @@ fn words(unit: &Unit, dirs: &[PathBuf], dir: &Path) -> HashSet<String> {
     words
 }
 
-/// Structures of which only the beginning is read.
+/// Structures of which the view covers only the beginning.
 const BEGINNINGS: &[&str] = &["struct bpf_map_info", "union bpf_attr"];
 
-/// A C program, and what it prints if we are right: a line for each belief.
+/// A C program, and the lines that it prints if the layouts are right.
 #[derive(Default)]
 struct Probe {
     code: String,
     beliefs: Vec<String>,
-    /// What the headers do not mention.
+    /// Names that the headers do not contain.
     lacking: Vec<String>,
 }
 
@@ -160,7 +161,7 @@ impl Probe {
     }
 }
 
-/// Where a bit-field lies: its first bit as C allots bits, and their number.
+/// Prints the position of a bit-field: its first bit in C's order, and the number of its bits.
 const BITS: &str = r#"
 static void bits(const char *name, const unsigned char *p, size_t n) {
     size_t at = 0, first = 0, count = 0;
@@ -215,7 +216,7 @@ fn probe(unit: &Unit, words: &HashSet<String>) -> Probe {
                 format!("{c} {} bits {}+{}", b.name, 8 * b.offset + b.shift as usize, b.bits),
             );
         }
-        // A member that a newer kernel appended shows here.
+        // Detects members that a newer kernel appended.
         if whole {
             probe.ask(&format!("printf(\"{c} %zu\\n\", sizeof({c}));"), format!("{c} {}", layout.end()));
         }
@@ -237,7 +238,7 @@ fn probe(unit: &Unit, words: &HashSet<String>) -> Probe {
     probe
 }
 
-/// The lines that a program prints.
+/// Compiles and runs a program, and returns its output lines.
 fn run(code: &str, dirs: &[PathBuf], dir: &Path) -> Vec<String> {
     let (source, program) = (dir.join("uapi_probe.c"), dir.join("uapi_probe"));
     std::fs::write(&source, code).unwrap();
@@ -283,7 +284,7 @@ fn every_member_of_what_grows_has_an_accessor() {
         let body =
             text.split(&format!("{c_type} {{")).nth(1).and_then(|rest| rest.split("};").next()).unwrap();
         let mut seen = 0;
-        // A line "#define new old" gives a member a second name.
+        // A line `#define new old` only gives a member a second name.
         for line in body.lines().filter(|line| !line.trim_start().starts_with('#')) {
             let names = line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
             for name in names.filter(|name| name.starts_with(prefix)) {

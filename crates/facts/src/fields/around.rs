@@ -1,10 +1,10 @@
-//! Counters and settings of a network namespace, and what is judged with a process.
+//! Counters and settings of a network namespace, and the data for diagnosing a process.
 //!
-//! These rows are of the [extended](super::Catalog::extended) table alone.  They read
-//! what is lent to a row by whoever judges it ([`Around`]); counters have the kernel's
-//! own names, so that `nstat` shows the same.
+//! These fields exist only in the [extended](super::Catalog::extended) table.  They read the
+//! surroundings that the doctor attaches to a row ([`Around`]); counters have the kernel's
+//! names, so `nstat` shows the same ones.
 //!
-//! Invariant: a counter that this kernel does not have is absent.
+//! Invariant: a counter that this kernel lacks is absent.
 
 #![allow(clippy::cast_precision_loss, reason = "counters and limits are far below 2^53")]
 
@@ -20,7 +20,7 @@ fn gained(row: &Row<'_>, group: &str, name: &str) -> Option<u64> {
 }
 
 fn sum(row: &Row<'_>, counters: &[(&str, &str)]) -> Option<u64> {
-    // One of them may not exist on this kernel.
+    // Some of these counters may not exist on this kernel.
     let known = counters.iter().filter_map(|(group, name)| gained(row, group, name));
     known.fold(None, |all: Option<u64>, gained| Some(all.unwrap_or(0).saturating_add(gained)))
 }
@@ -50,11 +50,10 @@ const fn part(name: &'static str, read: super::Read, doc: &'static str, source: 
     Field::new(name, read, doc, source).gauge(Unit::Share).needs(Needs::AROUND)
 }
 
-/// Two rows for each counter, or for counters that say one thing together: what it
-/// gained, and the same in a minute.
+/// Two fields for each counter or sum of counters: its gain, and its gain per minute.
 macro_rules! counters {
     ($($name:literal $doc:literal $(($group:literal $counter:literal))+;)*) => {
-        /// What the counters of the namespace gained.
+        /// Gains of the namespace's counters.
         pub(super) const COUNTERS: &[Field] = &[$(
             count(
                 concat!("net.", $name, "_delta"),
@@ -116,7 +115,7 @@ counters! {
     "UdpSndbufErrors" "Datagrams not sent since a send buffer was full" ("Udp" "SndbufErrors") ("Udp6" "SndbufErrors");
 }
 
-/// What counters of the namespace are of others, and its levels and settings.
+/// Ratios of the namespace's counters, and its levels and settings.
 pub(super) const LEVELS: &[Field] = &[
     part(
         "net.syn_retrans_share",
@@ -264,7 +263,7 @@ pub(super) const LEVELS: &[Field] = &[
     ),
 ];
 
-/// What is judged of a process.
+/// The data for diagnosing a process.
 pub(super) const PROCESS: &[Field] = &[
     Field::new(
         "process.id",

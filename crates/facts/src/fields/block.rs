@@ -1,24 +1,24 @@
-//! What one part of the text line shows together: a block of rows.
+//! A block of fields that one part of the text line shows together.
 //!
-//! The families build their blocks with this, and the [`Catalog`](super::Catalog)
-//! puts the blocks in order, so neither needs the other's file.
+//! The files of the families define their blocks, and the [`Catalog`](super::Catalog) orders
+//! them, so neither depends on the other.
 
 use super::{Field, Groups};
 use crate::model::{Row, TableSet};
 
-/// What is written before a block.
+/// The text before a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lead {
-    /// Nothing: its tokens follow what is there.
+    /// Nothing: the tokens follow on the same line.
     None,
     /// A line break and a tab, unless `-O` joins lines.
     Line,
 }
 
-/// Whether something holds of a row in a listing that shows these groups.
+/// Whether a condition holds for a row in a listing of these groups.
 pub type Test = fn(&Row<'_>, Groups) -> bool;
 
-/// Rows that are shown together.
+/// Fields that are shown together.
 pub struct Block {
     pub(super) shown_by: Groups,
     pub(super) of: fn(&Row<'_>) -> bool,
@@ -29,31 +29,31 @@ pub struct Block {
 }
 
 impl Block {
-    /// Rows in print order, shown of every socket if any of these options is
-    /// given; always, if there are none.
+    /// Fields in print order.  They are shown if any of these options is given, or always if
+    /// `shown_by` is empty.
     pub(super) const fn new(shown_by: Groups, fields: &'static [&'static [Field]]) -> Self {
         Self { shown_by, of: |_| true, tables: None, applies: |_, _| true, lead: Lead::None, fields }
     }
 
-    /// These are facts of no other sockets.
+    /// Only sockets that match this condition can report these fields.
     pub(super) const fn of(mut self, of: fn(&Row<'_>) -> bool) -> Self {
         self.of = of;
         self
     }
 
-    /// These are facts of sockets of these tables alone.
+    /// Only sockets of these tables can report these fields.
     pub(super) const fn only(mut self, tables: TableSet) -> Self {
         self.tables = Some(tables);
         self
     }
 
-    /// Printed only where this holds, too.
+    /// The text shows the block only if this condition holds as well.
     pub(super) const fn applies(mut self, applies: Test) -> Self {
         self.applies = applies;
         self
     }
 
-    /// Printed in a line of its own.
+    /// Shows the block on a line of its own.
     pub(super) const fn line(mut self) -> Self {
         self.lead = Lead::Line;
         self

@@ -1,7 +1,7 @@
-//! Socket-local storage of BPF programs, which comes with its types.
+//! Socket-local storage of BPF programs, printed according to its types.
 //!
-//! What the kernel or a recording sends is shown whether or not an option
-//! asked for it, as the reference does.
+//! As in the reference, storage that the kernel or a recording contains is shown even if no
+//! option requested it.
 //!
 //! Source: linux/sock_diag.h; the text is that of ss 7.3 with libbpf.
 
@@ -15,7 +15,7 @@ use super::{Field, Groups, Needs, Style, Text, Unit, plain};
 use crate::model::Row;
 use crate::number::{put_i64, put_signed};
 
-/// `--bpf-maps`, `--bpf-map-id`.
+/// Fields of `--bpf-maps`, `--bpf-map-id`.
 pub(super) const STORAGES: &[Field] = &[Field::new(
     "bpf.storages",
     plain!(|r| Some(r.socket.attrs()?.bpf_storages()?.count() as u64)),
@@ -43,7 +43,7 @@ fn fmt_storages(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
         out.extend_from_slice(if style.oneline { b" map_id:" } else { b"\n\tmap_id:" });
         put_signed(out, storage.map_id);
         out.extend_from_slice(if style.oneline { b"" } else { b" [\n" });
-        // What there is to say of the types was said when the row was prepared.
+        // Complaints about the types were already reported when the row was prepared.
         if let Err(errno) = put_value(out, map, storage.value, style.oneline, &mut |_| {}) {
             out.extend_from_slice(if style.oneline { b"" } else { b"\t\t" });
             out.extend_from_slice(b"failed to dump data: ");

@@ -1,8 +1,8 @@
-//! The table as its readers see it: blocks of rows, in print order.
+//! The table of fields as its users see it: blocks in print order.
 //!
-//! A [`Block`] is what one part of the text line shows together.  The
-//! [`Catalog`] is the whole table at run time; tests take rows out of it to
-//! prove that a field lives in its row alone.
+//! A [`Block`] is a group of fields that one part of the text line shows together.  The
+//! [`Catalog`] is the whole table at run time; tests remove fields from it to prove that
+//! nothing else depends on them.
 
 use std::sync::OnceLock;
 
@@ -17,25 +17,25 @@ use super::{
 use crate::model::tables::TABLES;
 use crate::model::{MessageKind, Row, Table, TableSet};
 
-/// A line of /proc text of any table but TCP's is only its columns.
+/// For a /proc line of any table but TCP's, only the columns are known.
 fn has_details(row: &Row<'_>, _: Groups) -> bool {
     row.socket.proc_line().is_none_or(|_| row.socket.protocol == IPPROTO_TCP)
 }
 
-/// UDP has no internals, so `-i` alone opens no line for it; and a /proc line
-/// of any table stays one line.
+/// UDP has no internal details, so `-i` alone starts no line for it; and a /proc line always
+/// remains one line.
 fn has_info_line(row: &Row<'_>, groups: Groups) -> bool {
     let udp = row.socket.protocol == IPPROTO_UDP || row.socket.origin.table == Table::UdpLite;
     row.socket.proc_line().is_none() && (groups.intersects(Groups::MEMORY) || !udp)
 }
 
-/// Protocols that put a `tcp_info` where SCTP and MPTCP put their own.
+/// Protocols that send a `tcp_info`, unlike SCTP and MPTCP, which send their own structs.
 fn has_tcp_info(row: &Row<'_>, groups: Groups) -> bool {
     !matches!(row.socket.protocol, IPPROTO_SCTP | IPPROTO_MPTCP) && has_info_line(row, groups)
 }
 
-/// What is found out about sockets of every kind: the column before the
-/// others, and the first details.
+/// Facts found out about sockets of every kind: the column before the others, and the first
+/// details.
 const AROUND: &[Block] = &[
     Block::new(Groups::IDENTITY, &[event::EVENT]),
     Block::new(Groups::NETNS, &[surroundings::NETNS]),
@@ -45,7 +45,7 @@ const AROUND: &[Block] = &[
     Block::new(Groups::NONE, &[derived::AGE]),
 ];
 
-/// The details that `-i` and `-m` open a line for.
+/// The groups of details that `-i` and `-m` start a line for.
 const INTERNALS: Groups = Groups::MEMORY.union(Groups::INFO);
 
 /// Tables whose sockets have a `tcp_info`.
@@ -79,30 +79,30 @@ const INET: &[Block] = &[
     Block::new(Groups::NONE, &[derived::PORTS]).only(TableSet::only(Table::Tcp)),
     Block::new(Groups::NONE, &[derived::ONE_LOOK]).only(WITH_TCP_INFO),
     Block::new(Groups::NONE, &[derived::ESTIMATES, derived::RATIOS]).only(WITH_TCP_INFO),
-    // Whatever is shown: the option only asks the kernel for it.
+    // Always shown; the option only requests it from the kernel.
     Block::new(Groups::NONE, &[bpf::STORAGES]),
 ];
 
 /// A block of the table at run time.
 #[derive(Clone)]
 pub struct Part {
-    /// Shown if any of these is; always, if there are none.
+    /// Shown with any of these groups; always if empty.
     pub shown_by: Groups,
-    /// The sockets that can report any of it: of others all rows are absent.
+    /// Whether a socket can report any of these fields; if not, all of them are absent.
     pub of: fn(&Row<'_>) -> bool,
-    /// The tables whose sockets can.
+    /// The tables whose sockets can report these fields.
     pub tables: TableSet,
-    /// Which of those the text shows it of.
+    /// Whether the text shows the block for a socket that can report it.
     pub applies: Test,
-    /// What is written first, even if no row prints anything.
+    /// The text written first, even if no field prints anything.
     pub lead: Lead,
-    /// The rows, in print order.
+    /// The fields, in print order.
     pub fields: Vec<&'static Field>,
 }
 
 impl Part {
-    /// Whether structured output gives all of it with these groups: a column may hold
-    /// what several options show.
+    /// Whether structured output includes the whole part with these groups.  A part of columns
+    /// never counts, since several options share a column.
     fn is_whole(&self, groups: Groups) -> bool {
         !self.shown_by.intersects(Groups::COLUMNS) && self.shown_by.intersects(groups)
     }
@@ -111,7 +111,7 @@ impl Part {
 /// The blocks that describe the sockets of one kind, in print order.
 #[derive(Clone)]
 pub struct Description {
-    /// Which sockets.
+    /// The kind of message.
     pub message_kind: MessageKind,
     /// The blocks.
     pub parts: Vec<Part>,
@@ -135,13 +135,13 @@ const KINDS: &[(MessageKind, &[Block])] = &[
     (MessageKind::Smc, smc::SMC),
 ];
 
-/// The tables whose sockets come in messages of a kind.
+/// The tables whose sockets are reported in messages of this kind.
 fn tables_of(message_kind: MessageKind) -> TableSet {
     let of_kind = TABLES.iter().map(|facts| facts.table).filter(|table| table.message_kind() == message_kind);
     of_kind.fold(TableSet::EMPTY, |all, table| all.union(TableSet::only(table)))
 }
 
-/// What sockets of a kind are judged by, beside what they report.
+/// Fields for diagnosing sockets of a kind, in addition to what they report.
 const JUDGED: &[(MessageKind, &[Block])] = &[
     (
         MessageKind::Inet,
@@ -156,10 +156,10 @@ const JUDGED: &[(MessageKind, &[Block])] = &[
     (MessageKind::Packet, &[Block::new(Groups::NONE, &[judged::MEMORIES, diagnosed::FOUND])]),
 ];
 
-/// The table that the whole program reads.
+/// The table that the whole program uses.
 static CATALOG: OnceLock<Catalog> = OnceLock::new();
 
-/// A block as it is at run time.
+/// Converts a block to its form at run time.
 fn part(of_kind: TableSet, block: &'static Block) -> Part {
     Part {
         shown_by: block.shown_by,
@@ -181,7 +181,7 @@ impl Catalog {
         Self { descriptions: KINDS.iter().map(description).collect() }
     }
 
-    /// The same, and what sockets are judged by.
+    /// Like [`Self::standard`], with the fields for diagnosis.
     pub fn extended() -> Self {
         let mut all = Self::standard();
         for (message_kind, blocks) in JUDGED {
@@ -192,18 +192,19 @@ impl Catalog {
         all
     }
 
-    /// From now on the [shared](Self::shared) table is the [extended](Self::extended)
-    /// one, unless somebody read it before: a program says so first of all.
+    /// Makes the [shared](Self::shared) table the [extended](Self::extended) one, unless it
+    /// was already used; so a program calls this first.
     pub fn share_extended() {
         CATALOG.get_or_init(Self::extended);
     }
 
-    /// [`Catalog::standard`], made once, or what [`Catalog::share_extended`] made of it.
+    /// The [standard](Self::standard) table, built once, or the extended one after
+    /// [`Catalog::share_extended`].
     pub fn shared() -> &'static Self {
         CATALOG.get_or_init(Self::standard)
     }
 
-    /// The same without the row of this name.
+    /// The table without the fields of this name.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         for part in self.descriptions.iter_mut().flat_map(|description| &mut description.parts) {
@@ -212,7 +213,7 @@ impl Catalog {
         self
     }
 
-    /// What there is to know of each kind of message.
+    /// The descriptions of all kinds of messages.
     pub fn descriptions(&self) -> &[Description] {
         &self.descriptions
     }
@@ -229,12 +230,12 @@ impl Catalog {
         parts.into_iter().any(|part| part.tables.intersects(tables) && part.fields.contains(&field))
     }
 
-    /// The field of this name.
+    /// The first field with this name.
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields().find(|field| field.name == name)
     }
 
-    /// The row of this name among those of a kind of message.
+    /// The field with this name in the description of a kind of message.
     pub fn of_kind(&self, message_kind: MessageKind, name: &str) -> Option<&'static Field> {
         let of = self.descriptions.iter().filter(|description| description.message_kind == message_kind);
         of.flat_map(|description| &description.parts)
@@ -242,13 +243,13 @@ impl Catalog {
             .find(|field| field.name == name)
     }
 
-    /// The field that a keyword of the filter language tests; its
-    /// [`Field::operand`] says how.
+    /// The field that a keyword of the filter language compares; [`Field::operand`] holds the
+    /// syntax.
     pub fn operand(&self, keyword: &[u8]) -> Option<&'static Field> {
         self.fields().find(|field| field.operand.is_some_and(|(word, _)| word.as_bytes() == keyword))
     }
 
-    /// What must be asked for to print these groups.
+    /// What has to be requested to print these groups.
     pub fn needs(&self, groups: Groups) -> Needs {
         self.fields()
             .filter(|field| {
@@ -259,16 +260,15 @@ impl Catalog {
             .fold(Needs::NONE, |needs, field| needs.union(field.needs).union(field.ss.needs))
     }
 
-    /// What the row of a kind of message that has this name, or the rows of all of
-    /// them, need for their values.
+    /// What the values of all fields with this name need, in any kind of message.
     pub fn needs_of(&self, name: &str) -> Needs {
         let rows = self.fields().filter(|field| field.name == name);
         rows.fold(Needs::NONE, |needs, field| needs.union(field.needs))
     }
 
-    /// The rows of a kind of message whose values structured output gives with these
-    /// groups, in print order and by part, each name once: what the options ask
-    /// for, what belongs to the same structures, and what identifies a socket.
+    /// The parts of a kind of message that structured output includes with these groups, in
+    /// print order, each field once: the fields that the options request, the rest of the same
+    /// structures, and the identity of the socket.
     pub fn values(&self, message_kind: MessageKind, groups: Groups) -> Vec<Part> {
         let groups = groups.union(Groups::COLUMNS).union(Groups::IDENTITY);
         let mut seen: Vec<&'static Field> = Vec::new();
@@ -287,8 +287,8 @@ impl Catalog {
         parts
     }
 
-    /// The fields that these options ask for of sockets of these tables, beyond what
-    /// every listing has: in print order, each once.
+    /// The fields that these options add for sockets of these tables, in print order, each
+    /// once.
     pub fn asked(&self, tables: TableSet, groups: Groups) -> Vec<&'static Field> {
         let mut asked: Vec<&'static Field> = Vec::new();
         let parts = self.descriptions.iter().flat_map(|description| &description.parts);
@@ -303,7 +303,7 @@ impl Catalog {
         asked
     }
 
-    /// What must be asked for so that these values are there.
+    /// What has to be requested for the values of structured output.
     pub fn value_needs(&self, groups: Groups) -> Needs {
         let groups = groups.union(Groups::COLUMNS).union(Groups::IDENTITY);
         let rows = self.descriptions.iter().flat_map(|description| &description.parts).flat_map(|part| {
@@ -329,7 +329,7 @@ mod tests {
         let mut names = HashMap::new();
         let mut keywords = HashSet::new();
         for field in catalog.fields() {
-            // Layouts may share a row, but a name means one fact.
+            // Several kinds of messages may share a field, but a name has a single meaning.
             if let Some(other) = names.insert(field.name, field) {
                 let same = (other.doc, other.unit, other.source) == (field.doc, field.unit, field.source);
                 assert!(same, "{} means two things", field.name);

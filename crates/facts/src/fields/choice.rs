@@ -1,8 +1,8 @@
-//! Values chosen by name, as text and as what rows are ordered by.
+//! Values chosen by name: as text, and as sort keys.
 //!
-//! A [`Choice`] is made once from a name and read from every row.  A kind of message
-//! that does not describe the field reports nothing, even where another field
-//! stands at the same place of the socket.
+//! A [`Choice`] is created once from a name and read from every row.  A row whose kind of
+//! message lacks the field reports nothing, even if another field uses the same member of the
+//! socket.
 
 #![allow(clippy::cast_precision_loss, reason = "what people are shown is rounded")]
 
@@ -18,13 +18,13 @@ use crate::escape::{self, Budget};
 use crate::model::{Addr, MessageKind, Row, TableSet};
 use crate::number::{put_i64, put_u64};
 
-/// What the texts of a list take together before each is cut short.
+/// The budget in bytes for all texts of a list; beyond it, texts are cut short.
 const MOST_OF_A_LIST: usize = 16 << 10;
 
-/// What a key keeps of a text that is longer.
+/// The number of bytes that a sort key keeps of a longer text.
 const MOST_OF_A_KEY: usize = 256;
 
-/// Bits of an IPv6 network where only those of an IPv4 one are given.
+/// The default number of bits of an IPv6 network.
 const V6_BITS: u8 = 64;
 
 /// A value chosen by name.
@@ -33,23 +33,24 @@ pub struct Choice {
     name: String,
     named: Named,
     needs: Needs,
-    /// The row of each kind of message that has one.
+    /// The field in each kind of message that has it.
     fields: Vec<(MessageKind, &'static Field)>,
-    /// Bits of networks, IPv4 and IPv6, that addresses are cut to.
+    /// The number of bits of IPv4 and IPv6 networks that addresses are reduced to.
     network: Option<(u8, u8)>,
-    /// Whether numbers are shown with their units.
+    /// Whether numbers are printed with units.
     for_people: bool,
 }
 
-/// What belongs to a process where a list names processes too, and else to the socket.
+/// Names that mean the process's field if the list of names contains fields of processes, and
+/// otherwise the socket's.
 const BESIDE_PROCESSES: [(&str, &str); 2] = [("uid", "process.uid"), ("user", "process.user")];
 
-/// A name that cannot be chosen.
+/// An invalid choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChoiceError {
-    /// It is no name.
+    /// The name matches no field.
     Name(NameError),
-    /// `/BITS` behind it is no number of bits, or it is no address.
+    /// The `/BITS` after the name is not a number of bits, or the field is not an address.
     Network(String),
 }
 
@@ -66,22 +67,22 @@ impl std::fmt::Display for ChoiceError {
 
 impl std::error::Error for ChoiceError {}
 
-/// What rows are ordered by.
+/// A sort key.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Key {
-    /// A whole number; a list is its length.
+    /// An integer; a list is compared by its length.
     Number(i128),
     /// A ratio.
     Ratio(f64),
     /// An address: IPv4 before IPv6.
     Addr(u8, [u8; 16]),
-    /// Text; of a long one its beginning, and what tells it from others that
-    /// begin so.
+    /// Text; for long text its beginning and a hash of the rest.
     Text(Box<[u8]>),
 }
 
 impl Key {
-    /// Numbers before addresses before text, which no field mixes.
+    /// The order of two keys; different kinds of keys, which no field mixes, are ordered as
+    /// numbers, addresses, text.
     pub fn order(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Number(a), Self::Number(b)) => a.cmp(b),
@@ -103,17 +104,17 @@ impl Key {
 }
 
 impl Choice {
-    /// What `name` chooses: a field, a member, or `ADDRESS/BITS[:BITS6]`.
+    /// Resolves `name`: a field, a member of a list, or `ADDRESS/BITS[:BITS6]`.
     ///
     /// # Errors
-    /// Where it is no name, or no address has bits.
+    /// When the name matches no field, or `/BITS` is invalid.
     pub fn new(catalog: &Catalog, name: &str) -> Result<Self, ChoiceError> {
         Self::with(catalog, name, |name| catalog.named(name))
     }
 
-    /// What names with commas between them choose where sockets of these tables are
-    /// asked for.  Beside names of processes (`pid`, `comm`) `uid` and `user` are the
-    /// process's; the owner of the socket is `socket.uid` and `owner`.
+    /// Resolves names, separated by commas, for a listing of these tables.  Next to names of
+    /// processes (`pid`, `comm`), `uid` and `user` mean the process's; the socket's own are
+    /// `socket.uid` and `owner`.
     ///
     /// # Errors
     /// As [`Choice::new`].
@@ -122,7 +123,7 @@ impl Choice {
         Self::each(catalog, &names, tables)
     }
 
-    /// The same of names that stand apart.
+    /// Like [`Self::list`], for names that are already separate.
     ///
     /// # Errors
     /// As [`Choice::new`].
@@ -139,7 +140,7 @@ impl Choice {
         Ok(choices)
     }
 
-    /// Whether it is something of the processes that hold the socket.
+    /// Whether it is a field of the processes that hold the socket.
     fn is_of_processes(&self) -> bool {
         self.named.field.name == "socket.processes"
     }
@@ -164,7 +165,7 @@ impl Choice {
         Ok(Self { network, ..Self::of(catalog, name, named) })
     }
 
-    /// What a name that was looked up chooses.
+    /// A choice for a name that was already resolved.
     pub fn of(catalog: &Catalog, name: &str, named: Named) -> Self {
         let row = |message_kind| Some((message_kind, catalog.of_kind(message_kind, named.field.name)?));
         let fields =
@@ -184,13 +185,13 @@ impl Choice {
         self.fields.iter().map(|(message_kind, _)| *message_kind)
     }
 
-    /// The name as it was given.
+    /// The name as typed.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What heads a column of its values: the name, but without a unit that its cells
-    /// have in another way, as `sent/s` of `bytes_sent_per_s`.
+    /// The header of its column: the name, but without a unit that the cells already print,
+    /// such as `sent/s` for `bytes_sent_per_s`.
     pub fn heading(&self) -> String {
         if !self.has_unit() {
             return self.name.clone();
@@ -203,7 +204,7 @@ impl Choice {
         without_unit(&self.name).unwrap_or(&self.name).to_owned()
     }
 
-    /// The name in full, with the unit: `tcp.rtt_us` of `rtt`.
+    /// The full name, with the unit: `tcp.rtt_us` for `rtt`.
     pub fn full_name(&self) -> String {
         let mut name = self.named.field.name.to_owned();
         if let Some(member) = self.named.member.and_then(|at| self.named.field.kind.members().get(at)) {
@@ -216,22 +217,22 @@ impl Choice {
         }
     }
 
-    /// The same, whose numbers are put for people: with a unit, rounded.  A name that
-    /// says the unit (`rtt_us`) asks for the number as it is.
+    /// The same choice with numbers for people: with a unit, rounded.  A name that includes
+    /// the unit (`rtt_us`) still prints the plain number.
     #[must_use]
     pub fn for_people(mut self) -> Self {
         self.for_people = !self.named.says_unit();
         self
     }
 
-    /// The same, whose numbers have units for people, whatever the name says.
+    /// The same choice, printing units for people even if the name includes the unit.
     #[must_use]
     pub fn with_units(mut self) -> Self {
         self.named.without_unit = true;
         self
     }
 
-    /// Appends an amount of the unit that it counts, as it puts numbers.
+    /// Appends an amount in the field's unit, in the form that its values have.
     pub fn put_amount(&self, out: &mut Vec<u8>, amount: f64) {
         if !self.put_unit(out, amount) {
             // Writing to memory does not fail.
@@ -239,37 +240,37 @@ impl Choice {
         }
     }
 
-    /// Whether its numbers are put with a unit.
+    /// Whether numbers are printed with a unit.
     pub fn has_unit(&self) -> bool {
         self.put_unit(&mut Vec::new(), 0.0)
     }
 
-    /// Appends an amount with its unit where it is shown with one.
+    /// Appends an amount with its unit; returns false if amounts are printed without units.
     fn put_unit(&self, out: &mut Vec<u8>, amount: f64) -> bool {
         self.for_people && !self.named.field.bare && put_amount(out, amount, self.unit())
     }
 
-    /// Whether addresses are cut to their networks.
+    /// Whether addresses are reduced to their networks.
     pub fn is_network(&self) -> bool {
         self.network.is_some()
     }
 
-    /// What it stands for.
+    /// The field or member that it stands for.
     pub fn named(&self) -> &Named {
         &self.named
     }
 
-    /// What reading it costs.
+    /// What has to be requested to read it.
     pub fn needs(&self) -> Needs {
         self.needs
     }
 
-    /// What becomes of its values in several rows; members of lists are no amounts.
+    /// How values of several rows are combined; members of lists are not amounts.
     pub fn together(&self) -> Together {
         if self.named.member.is_none() { self.named.field.together } else { Together::NoMean }
     }
 
-    /// Whether its values are numbers, one to a row.
+    /// Whether its values are single numbers.
     pub fn is_number(&self) -> bool {
         self.named.kind().is_number() && self.named.member.is_none()
     }
@@ -279,24 +280,24 @@ impl Choice {
         self.named.unit()
     }
 
-    /// The row of the table that describes sockets like this one.
+    /// The field that describes the socket of this row.
     fn field(&self, row: &Row<'_>) -> Option<&'static Field> {
         let message_kind = row.socket.message_kind();
         self.fields.iter().find(|(of, _)| *of == message_kind).map(|(_, field)| *field)
     }
 
-    /// Whether zero is the row's number for none.
+    /// Whether the number for "none" is zero.
     pub(crate) fn none_is_zero(&self, row: &Row<'_>) -> bool {
         self.field(row).is_some_and(|field| field.none_number() == Some(0))
     }
 
-    /// Whether the source says by a zero that there is no limit.
+    /// Whether the number for "no limit" is zero.
     pub(crate) fn unlimited_is_zero(&self, row: &Row<'_>) -> bool {
         self.field(row).is_some_and(|field| field.unlimited_number() == Some(0))
     }
 
-    /// What it says of a row, less the numbers that mean none or no limit; of a member
-    /// the list.
+    /// The value in a row; `None` for numbers that mean "none" or "no limit".  For a member,
+    /// the whole list.
     pub fn value<'r>(&self, row: &'r Row<'r>) -> Option<Value<'r>> {
         match self.field(row)?.value(row)? {
             Value::Addr(Addr::None) => None,
@@ -304,8 +305,8 @@ impl Choice {
         }
     }
 
-    /// What it says of a row, with the numbers that mean none or no limit told
-    /// apart; of a member's list, the list.
+    /// The value in a row, with "none" and "no limit" distinguished from numbers; for a
+    /// member, the whole list.
     pub fn read<'r>(&self, row: &'r Row<'r>) -> Reading<'r> {
         match self.field(row).map(|field| field.read(row)) {
             None | Some(Reading::Value(Value::Addr(Addr::None))) => Reading::Absent,
@@ -313,14 +314,13 @@ impl Choice {
         }
     }
 
-    /// Appends the value as a cell (see [`escape`]); false if there is nothing to
-    /// say.  A list has commas between its elements and as many of them as the row
-    /// has, an empty one where nothing is known of an element.
+    /// Appends the value as a cell (see [`escape`]); returns false if there is no value.  The
+    /// elements of a list are separated by commas, with an empty one for an unknown element.
     pub fn put(&self, out: &mut Vec<u8>, row: &Row<'_>) -> bool {
         let start = out.len();
         let known = match self.value(row) {
             None => false,
-            // That nothing was measured yet is no time and no rate.
+            // Zero means that nothing was measured, not a time or rate of zero.
             Some(Value::U64(0) | Value::I64(0))
                 if self.for_people && self.none_is_zero(row) && self.has_unit() =>
             {
@@ -336,11 +336,11 @@ impl Choice {
         known
     }
 
-    /// Appends cells by which rows are told apart, and where each ends; `None` for
-    /// one without a value.
+    /// Appends the cells by which rows are grouped, and the end of each in `ends`; `None` for
+    /// a cell without a value.
     ///
-    /// Of a list equal elements are put once.  Several members of the same list
-    /// count as one there, so that who is who stays in their cells.
+    /// Equal elements of a list are put once.  Several members of the same list are compared
+    /// together, so that their cells still correspond element by element.
     pub fn put_distinct(choices: &[Self], out: &mut Vec<u8>, ends: &mut Vec<Option<usize>>, row: &Row<'_>) {
         for choice in choices {
             let Some(Value::List(list)) = choice.value(row) else {
@@ -357,7 +357,7 @@ impl Choice {
                     kin.put_item(&mut all, item, &mut Budget::new(escape::LONGEST));
                     all.push(b',');
                 }
-                // There may be very many, of very long texts.
+                // Hashes, since there may be very many long texts.
                 seen.insert(escape::hashes(&all))
             });
             keep_apart_from_absent(out, start);
@@ -365,7 +365,7 @@ impl Choice {
         }
     }
 
-    /// Puts those elements of a list that `is_wanted`.
+    /// Appends the elements of a list for which `is_wanted` returns true.
     fn put_list(
         &self,
         out: &mut Vec<u8>,
@@ -387,7 +387,7 @@ impl Choice {
         count > 1 || is_any_known
     }
 
-    /// Puts an element of a list; false if nothing is known of it.
+    /// Appends an element of a list; returns false if its value is unknown.
     fn put_item(&self, out: &mut Vec<u8>, item: Item<'_>, budget: &mut Budget) -> bool {
         match (item, self.named.member) {
             (Item::Value(value), _) => self.put_value(out, value, b",", budget),
@@ -400,7 +400,7 @@ impl Choice {
         true
     }
 
-    /// The members that say most, with slashes.
+    /// Appends the most important members of a record, separated by slashes.
     pub(crate) fn put_record(&self, out: &mut Vec<u8>, values: &[Option<Value<'_>>], budget: &mut Budget) {
         let members = self.named.field.kind.members().iter().zip(values).filter(|(member, _)| member.brief);
         for (at, (_, value)) in members.enumerate() {
@@ -420,7 +420,7 @@ impl Choice {
             Value::F64(number) if self.put_unit(out, number) => {}
             Value::U64(number) => put_u64(out, number),
             Value::I64(number) => put_i64(out, number),
-            // Of what does not move, most are zero.
+            // Of idle sockets, most ratios are zero.
             Value::F64(ratio) if ratio.to_bits() == 0 => out.push(b'0'),
             Value::F64(ratio) => _ = write!(out, "{ratio}"),
             Value::Bool(so) => out.extend_from_slice(if so { b"true" } else { b"false" }),
@@ -433,7 +433,7 @@ impl Choice {
                 self.put_value(out, Value::Text(&value.text().unwrap_or_default()), separators, budget);
             }
             Value::Addr(addr) => self.put_addr(out, addr),
-            // A command line.
+            // A list as a value is a command line.
             Value::List(list) => put_words(out, list, budget),
         }
     }
@@ -447,7 +447,7 @@ impl Choice {
         }
     }
 
-    /// The network of an address, where networks are asked for.
+    /// The network of an address, if the choice has one.
     fn cut(&self, addr: Addr) -> (Addr, Option<u8>) {
         let Some((v4, v6)) = self.network else { return (addr, None) };
         match (addr, addr.mapped_v4()) {
@@ -463,8 +463,8 @@ impl Choice {
         }
     }
 
-    /// What a row is ordered by; `None` for a row that does not report it or that
-    /// says that there is none.  What is unlimited is more than any number.
+    /// The sort key of a row; `None` if the row does not report the value or reports "none".
+    /// "No limit" sorts above every number.
     pub fn key(&self, row: &Row<'_>) -> Option<Key> {
         let value = match self.read(row) {
             Reading::Absent | Reading::None => return None,
@@ -498,14 +498,13 @@ impl Choice {
                 Addr::Number(number) => Key::Number(number.into()),
                 Addr::None => return None,
             },
-            // A command line.
+            // A list as a value is a command line.
             Value::List(List::Words(words)) => Key::Text(escape::digest(words, MOST_OF_A_KEY).into()),
             number => Key::Number(number.as_i128()?),
         })
     }
 
-    /// The whole number of a row, to be added up; `None` where there is none, or
-    /// no limit.
+    /// The integer value of a row, for totals; `None` for "none" and "no limit".
     pub fn number(&self, row: &Row<'_>) -> Option<i128> {
         match self.read(row) {
             Reading::Value(value) => value.as_i128(),
@@ -513,7 +512,7 @@ impl Choice {
         }
     }
 
-    /// The ratio of a row; `None` where there is none.
+    /// The ratio of a row; `None` if there is none.
     pub fn ratio(&self, row: &Row<'_>) -> Option<f64> {
         match self.value(row)? {
             Value::F64(ratio) => Some(ratio),
@@ -522,7 +521,7 @@ impl Choice {
     }
 }
 
-/// Words with blanks between them, in a list.
+/// Appends words separated by blanks, as an element of a list.
 fn put_words(out: &mut Vec<u8>, words: List<'_>, budget: &mut Budget) {
     let start = out.len();
     let room = budget.next();
@@ -542,14 +541,14 @@ fn put_words(out: &mut Vec<u8>, words: List<'_>, budget: &mut Budget) {
     budget.take(out.len() - start);
 }
 
-/// A cell that looks as if nothing were known gets a backslash.
+/// Prefixes a backslash to a cell that would otherwise look like an absent value.
 fn keep_apart_from_absent(out: &mut Vec<u8>, start: usize) {
     if out.get(start..) == Some(escape::ABSENT) {
         out.insert(start, b'\\');
     }
 }
 
-/// `BITS` or `BITS:BITS6`.
+/// Parses `BITS` or `BITS:BITS6`.
 fn network(bits: &str) -> Option<(u8, u8)> {
     let (v4, v6) = bits.split_once(':').unwrap_or((bits, ""));
     let number = |text: &str, most| text.parse::<u8>().ok().filter(|bits| *bits <= most);
@@ -563,7 +562,7 @@ mod tests {
         Holder, HolderCache, IdentityCache, Origin, Process, Record, Socket, SourceKind, Table,
     };
 
-    /// Holders by name, command line and user, numbered from 1 on.
+    /// Holders with a name, a command line and a user, and with pids from 1 on.
     struct Book(Vec<(&'static [u8], &'static [u8], Option<u32>)>);
 
     impl HolderCache for Book {
@@ -585,7 +584,7 @@ mod tests {
         }
     }
 
-    /// The cells of a socket that is held so, in columns and in groups.
+    /// The cells of a socket with these holders, in columns and in groups.
     fn held(names: &str, book: &Book) -> [Vec<Option<String>>; 2] {
         let choices: Vec<Choice> =
             names.split(',').map(|name| Choice::new(Catalog::shared(), name).expect("a field")).collect();
@@ -635,7 +634,7 @@ mod tests {
         ];
         assert_eq!(columns, some(&want));
         assert_eq!(groups, some(&want));
-        // Two processes of one name are one group with one of them, and stay two in columns.
+        // Two processes with the same name are one element in groups and two in columns.
         let two: [(&[u8], &[u8], Option<u32>); 3] =
             [(b"n", b"m\0", Some(7)), (b"n", b"m\0", Some(7)), (b"n", b"m\0", None)];
         assert_eq!(
@@ -643,7 +642,7 @@ mod tests {
             [some(&["n,n,n", "-,-,"]), some(&["n,n", "-,"])]
         );
         assert_eq!(held("comm", &Book(two.to_vec())), [some(&["n,n,n"]), some(&["n"])]);
-        // What looks like nothing, and nothing.
+        // A text that looks like an absent value, and an absent value.
         let one: [(&[u8], &[u8], Option<u32>); 1] = [(b"-", b"", Some(7))];
         assert_eq!(held("comm,socket.processes.user", &Book(one.to_vec()))[0], some(&["\\-", "\\-"]));
         let none: [(&[u8], &[u8], Option<u32>); 1] = [(b"", b"", None)];
@@ -677,7 +676,7 @@ mod tests {
         assert!(key(&long) != key(&other) && key(&long) == key(&long.clone()));
     }
 
-    /// A reply of inet_diag with a whole `tcp_info` of these words of 32 bits.
+    /// An inet_diag reply with a complete `tcp_info` that contains these 32-bit words.
     fn with(words: &[(usize, u32)], look: impl FnOnce(&Row<'_>)) {
         let mut bytes = vec![0; 72];
         bytes[0] = 2;

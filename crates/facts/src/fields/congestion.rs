@@ -1,7 +1,7 @@
-//! What the congestion control tells of itself.
+//! The data of the congestion control algorithm.
 //!
-//! `ss` prints these in the middle of the `tcp_info` tokens, and only for a
-//! socket whose reply has `tcp_info`.
+//! `ss` prints these fields among the `tcp_info` tokens, and only for sockets whose reply
+//! contains `tcp_info`.
 //!
 //! Source: `struct tcpvegas_info`, `tcp_dctcp_info`, `tcp_bbr_info`
 //! (linux/inet_diag.h).
@@ -28,7 +28,7 @@ macro_rules! of {
 /// The name of the algorithm.
 pub(super) const NAME: Field = Field::new(
     "tcp.congestion",
-    // The kernel says "reno" of every SCTP association.
+    // The kernel reports "reno" for every SCTP association.
     text!(|r| {
         let attrs = r.socket.attrs().filter(|_| r.socket.protocol != IPPROTO_SCTP)?;
         attrs.congestion().filter(|name| !name.is_empty())
@@ -51,12 +51,12 @@ pub(super) const NAME: Field = Field::new(
 const DCTCP: Text = Text::PartOf("dctcp.enabled");
 const BBR: Text = Text::PartOf("bbr.bw_bytes_per_s");
 
-/// What the kernel says where no round-trip time was measured yet.
+/// The kernel's number for a round-trip time that was not measured yet.
 const NO_MIN_RTT: i128 = u32::MAX as i128;
-/// The same of Vegas.
+/// Vegas's number for a round-trip time that was not measured yet.
 const NO_VEGAS_RTT: i128 = i32::MAX as i128;
 
-/// Rows in print order.
+/// Fields in print order.
 pub(super) const ALGORITHMS: &[Field] = &[
     cc(
         "dctcp.enabled",
@@ -134,7 +134,7 @@ pub(super) const ALGORITHMS: &[Field] = &[
     .text(Text::PartOf("tcp.send_rate_bytes_per_s")),
     cc(
         "vegas.minrtt_us",
-        // Other algorithms that tell this so begin with all ones.
+        // Other algorithms that send this structure have all ones here before they measure.
         plain!(|r| r.socket.attrs()?.vegas()?.minrtt_us().filter(|rtt| *rtt != u32::MAX)),
         "Smallest round-trip time that Vegas measured.",
         "tcpv_minrtt",

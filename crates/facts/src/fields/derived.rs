@@ -1,17 +1,17 @@
-//! What follows from other facts: of one look, and of two.
+//! Fields that are derived from other facts, of one observation or of two.
 //!
-//! Rows of two looks read the [`Past`] of a row and are absent without one.  Each
-//! says which counters have to be kept from one look to the next ([`Needs`]), and
-//! has a second row, with `_error` behind the name, that says how far off it may be:
-//! the times at which counters are read are only known to lie in windows (see
-//! [`crate::rate`]).  The parts of a `ratio` are read at once, so it has no error.
+//! Fields of two observations read the [`Past`] of a row and are absent without it.  Each
+//! defines the counters to keep from one observation to the next ([`Needs`]).  Each has a
+//! companion field with the suffix `_error`, the maximum error of its value: the times at
+//! which counters are read are only known to lie in windows (see [`crate::rate`]).  Both parts
+//! of a `ratio` are read at once, so it has no error.
 //!
-//! In formulas `D(x)` is what the counter `x` gained since the look before, and `T`
-//! the time between the two.  All of them are formulas on `struct tcp_info`
-//! (linux/tcp.h); those of the shares are of RFC 4898 (`tcpEStatsPerfSndLimTime*`).
+//! In formulas, `D(x)` is the gain of the counter `x` since the previous observation, and `T`
+//! the time between the two.  All are formulas on `struct tcp_info` (linux/tcp.h); those of
+//! the shares are from RFC 4898 (`tcpEStatsPerfSndLimTime*`).
 //!
-//! Invariant: no rate is negative, no share or ratio is outside 0 to 1, and what a
-//! socket or a kernel does not report is absent.
+//! Invariant: no rate is negative, every share or ratio lies between 0 and 1, and values that
+//! a socket or kernel does not report are absent.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -28,7 +28,7 @@ use crate::model::{Row, State};
 use crate::past::{Counter, Past};
 use crate::rate::{Estimate, ratio};
 
-/// What has been looked at before, and what is so now.
+/// The past and the current `tcp_info` of a row.
 fn looks<'a>(row: &'a Row<'a>) -> Option<(&'a Past<'a>, TcpInfo<'a>)> {
     Some((row.past?, row.socket.tcp_info()?))
 }
@@ -50,8 +50,7 @@ fn goodput(row: &Row<'_>) -> Option<Estimate> {
     Some(Estimate::per_second(both, row.past?.span()?))
 }
 
-/// The part of `T` that is left of a counter of microseconds once others are taken
-/// from it.
+/// The fraction of `T` that remains of a counter of microseconds after subtracting others.
 fn share(row: &Row<'_>, of: Counter, without: &[Counter]) -> Option<Estimate> {
     let whole = gain(row, of)?;
     let part = without.iter().try_fold(whole, |left, part| Some(left.saturating_sub(gain(row, *part)?)))?;
@@ -68,12 +67,12 @@ fn retransmit_ratio(row: &Row<'_>) -> Option<f64> {
     ratio(past.gain(part, info)?, past.gain(whole, info)?)
 }
 
-/// What the counters of any row of two looks need beside their own: those that tell
-/// when a socket is used anew.
+/// What every field of two observations needs in addition to its own counters: the counters
+/// that reveal the reuse of a socket.
 pub(super) const LOOKS: Needs =
     Needs::TWO_LOOKS.union(Needs::INFO).union(Needs::KEEP_BYTES_ACKED).union(Needs::KEEP_BYTES_RECEIVED);
 
-/// A row of two looks that keeps these counters.
+/// A field of two observations that keeps these counters.
 pub(super) const fn looked(
     name: &'static str,
     read: Read,
@@ -85,20 +84,20 @@ pub(super) const fn looked(
     Field::new(name, read, doc, source).gauge(unit).needs(LOOKS).needs(keep)
 }
 
-/// The error of a row of two looks.
+/// The error of a field of two observations.
 const fn error(name: &'static str, read: Read, source: &'static str, unit: Unit, keep: Needs) -> Field {
     const DOC: &str =
         "Most that the value of the name before _error may be off, since a dump is not an instant.";
     looked(name, read, DOC, source, unit, keep).size()
 }
 
-/// Digits behind the point: a thousandth of a byte or segment in a second, a
-/// hundredth of a percent.
+/// The number of decimals: a thousandth of a byte or segment per second, or a hundredth of a
+/// percent.
 const fn digits(unit: Unit) -> i32 {
     if matches!(unit, Unit::Share) { 4 } else { 3 }
 }
 
-/// A row of two looks and the row of its error, of one estimate.
+/// Defines a field of two observations and the field of its error, both from one estimate.
 macro_rules! estimates {
     ($($name:literal, $doc:literal, $source:literal, $unit:ident, $keep:expr, |$row:ident| $estimate:expr;)*) => {
         &[$(
@@ -124,7 +123,7 @@ macro_rules! estimates {
     };
 }
 
-/// Rates and shares of the time between two looks.
+/// Rates and shares of the time between two observations.
 pub(super) const ESTIMATES: &[Field] = estimates! {
     "rate.bytes_sent_per_s",
     "Bytes of data sent in a second, those sent again included, and those that a full queue of the device refused: \
@@ -187,7 +186,7 @@ pub(super) const ESTIMATES: &[Field] = estimates! {
     |r| share(r, Counter::SndbufLimited, &[]);
 };
 
-/// Ratios of what two counters gained in the same time.
+/// Ratios of the gains of two counters in the same time.
 pub(super) const RATIOS: &[Field] = &[
     looked(
         "ratio.retransmit",
@@ -212,12 +211,12 @@ pub(super) const RATIOS: &[Field] = &[
     ),
 ];
 
-/// A row of one look.
+/// A field of one observation.
 const fn told(name: &'static str, read: Read, doc: &'static str, source: &'static str, unit: Unit) -> Field {
     Field::new(name, read, doc, source).gauge(unit).needs(Needs::INFO)
 }
 
-/// The round-trip time now and at its least, in microseconds, where both were measured.
+/// The current and the minimum round-trip time in microseconds, if both were measured.
 pub(super) fn round_trips(row: &Row<'_>) -> Option<(u32, u32)> {
     let info = row.socket.tcp_info()?;
     let rtt = info.rtt_us().filter(|rtt| *rtt != 0)?;
@@ -225,12 +224,12 @@ pub(super) fn round_trips(row: &Row<'_>) -> Option<(u32, u32)> {
     Some((rtt, least))
 }
 
-/// The rate at which data reaches the peer, where it was measured.
+/// The rate at which data reaches the peer, if it was measured.
 pub(super) fn delivery_rate(row: &Row<'_>) -> Option<u64> {
     row.socket.tcp_info()?.delivery_rate().filter(|rate| *rate != 0)
 }
 
-/// `notsent_bytes / delivery_rate`; nothing takes no time.
+/// `notsent_bytes / delivery_rate`; zero if nothing is unsent.
 fn notsent_us(row: &Row<'_>) -> Option<u64> {
     match row.socket.tcp_info()?.notsent_bytes()? {
         0 => Some(0),
@@ -238,12 +237,12 @@ fn notsent_us(row: &Row<'_>) -> Option<u64> {
     }
 }
 
-/// Whether data may flow: what the kernel tells of a listener's times is zero.
+/// Whether data may flow; for a listener, the kernel reports times of zero.
 pub(super) fn is_connection(row: &Row<'_>) -> bool {
     State::from_number(row.socket.state) != Some(State::Listen)
 }
 
-/// What follows from one look.
+/// Fields that are derived from one observation.
 pub(super) const ONE_LOOK: &[Field] = &[
     told(
         "delay.queue_us",
@@ -279,7 +278,7 @@ pub(super) const ONE_LOOK: &[Field] = &[
     .needs(Needs::CLOCK),
 ];
 
-/// What follows from a whole table.
+/// Fields that are derived from the whole table.
 pub(super) const PORTS: &[Field] = &[Field::new(
     "ports.used_share",
     plain!(|r| Some(r.names.ports?.share())),
@@ -293,7 +292,7 @@ pub(super) const PORTS: &[Field] = &[Field::new(
 .gauge(Unit::Share)
 .needs(Needs::PORTS)];
 
-/// What is known of a socket of any kind that is looked at again and again.
+/// Fields of a socket of any kind that is observed repeatedly.
 pub(super) const AGE: &[Field] = &[
     Field::new(
         "age_ms",
@@ -334,7 +333,7 @@ pub(super) const AGE: &[Field] = &[
     .needs(Needs::ENDING),
 ];
 
-/// The share of the application; one that never sends limits nothing.
+/// The share limited by the application; `None` if it never sent anything.
 fn app_share(row: &Row<'_>) -> Option<Estimate> {
     if row.socket.tcp_info()?.data_segs_out() == Some(0) {
         return None;
@@ -342,7 +341,7 @@ fn app_share(row: &Row<'_>) -> Option<Estimate> {
     Some(share(row, Counter::BusyTime, &[])?.rest())
 }
 
-/// How it ended, if it did.
+/// How the socket ended, if it did.
 fn ending(row: &Row<'_>) -> Option<Ending> {
     if is_time_wait(row.socket) {
         return Some(Ending::ByUs);

@@ -1,9 +1,9 @@
-//! What the doctor found of a socket.
+//! The doctor's findings about a socket.
 //!
-//! These rows are of the [extended](super::Catalog::extended) table alone.  The doctor
-//! looks by itself, from time to time, so that what it found is older than the row.
+//! These fields exist only in the [extended](super::Catalog::extended) table.  The doctor runs
+//! on its own schedule, so its findings are older than the row.
 //!
-//! Invariant: a socket of which nothing was found has none of them.
+//! Invariant: a socket without findings has none of these fields.
 
 use super::{Field, Needs, Unit, Word, plain, text};
 use crate::model::{Diagnosed, Row};
@@ -17,7 +17,7 @@ const SOURCE: &str = "sockdiag doctor";
 
 const SEVERITIES: &[Word] = &[Word::new(1, "info"), Word::new(2, "warning"), Word::new(3, "critical")];
 
-/// What was found.
+/// The findings.
 pub(super) const FOUND: &[Field] = &[
     Field::new(
         "doctor.severity",

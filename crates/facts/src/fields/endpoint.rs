@@ -1,4 +1,4 @@
-//! The columns of a row: what it is, its state, its queues, its two ends.
+//! The columns of a row: the kind of socket, its state, its queues and its two ends.
 //!
 //! Source: `struct inet_diag_msg` and `struct inet_diag_sockid`
 //! (linux/inet_diag.h); state numbers of tcp_states.h.
@@ -17,7 +17,7 @@ use crate::model::{Addr, Detail, Family, Row, Socket, Table};
 use crate::model::{protocol_names, states};
 use crate::number::{put_hex, put_i64, put_name, put_signed, put_start, put_u64};
 
-/// The columns that sockets of every kind begin with.
+/// The first columns of sockets of every kind.
 pub(super) const IDENTITY: &[Field] = &[
     Field::new(
         "socket.netid",
@@ -29,7 +29,7 @@ pub(super) const IDENTITY: &[Field] = &[
     .tokens("netid")
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::Netid, |out, r, _| {
-        // An association hangs below its endpoint, whose kind says it all.
+        // An association is shown below its endpoint, which has the same kind.
         if r.association {
             return;
         }
@@ -86,7 +86,7 @@ pub(super) const IDENTITY: &[Field] = &[
     .group(Groups::COLUMNS),
 ];
 
-/// The interface, which XDP and packet sockets show as their end.
+/// The interface, which XDP and packet sockets print as their endpoint.
 pub(super) const INTERFACE: Field = Field::new(
     "local.interface",
     plain!(|r| Some(r.socket.ifindex), unless 0),
@@ -98,7 +98,7 @@ pub(super) const INTERFACE: Field = Field::new(
 .group(Groups::COLUMNS)
 .text(Text::PartOf("local.addr"));
 
-/// The name of that interface.
+/// The name of the interface.
 pub(super) const INTERFACE_NAME: Field = Field::new(
     "local.interface_name",
     text!(|r| r.names.interface.filter(|_| r.socket.ifindex != 0)),
@@ -108,7 +108,7 @@ pub(super) const INTERFACE_NAME: Field = Field::new(
 .needs(Needs::INTERFACES)
 .group(Groups::COLUMNS);
 
-/// Names for the numbers of an inet socket, which ss prints in their place.
+/// Names that `ss` prints in place of an inet socket's numbers.
 pub(super) const NAMES: &[Field] = &[
     INTERFACE_NAME,
     Field::new(
@@ -149,7 +149,7 @@ pub(super) const NAMES: &[Field] = &[
     .group(Groups::COLUMNS),
 ];
 
-/// What sockets of the tables of inet_diag are.
+/// The protocol and type of sockets of inet_diag tables.
 pub(super) const PROTOCOL: &[Field] = &[
     Field::new(
         "socket.protocol",
@@ -256,18 +256,18 @@ pub(super) const COLUMNS: &[Field] = &[
     .text(Text::PartOf("remote.addr")),
 ];
 
-/// An address that holds an IPv4 one.
+/// An address that contains an IPv4 address.
 fn mapped(addr: Addr) -> Option<Addr> {
     addr.mapped_v4().map(|_| addr)
 }
 
-/// A queue or memory: the kernel counts both in an `int`, which is negative where
-/// a socket is being taken down (UDP of `-E`: -1), and that is no amount.
+/// A queue length or an amount of memory.  The kernel stores both as `int`; a negative number,
+/// from a socket that is being destroyed (-1 for UDP with `-E`), is not an amount.
 pub(super) fn amount(number: u32) -> Option<u32> {
     i32::try_from(number).is_ok().then_some(number)
 }
 
-/// The state; associations and SMC count in numbers of their own.
+/// The printed state; SCTP associations and SMC sockets have their own numbering.
 pub fn state_text(row: &Row<'_>) -> &'static str {
     match row.socket.detail {
         _ if row.association => states::sctp_text(row.socket.state.into()),
@@ -276,11 +276,11 @@ pub fn state_text(row: &Row<'_>) -> &'static str {
     }
 }
 
-/// What the Netid column calls a socket.
+/// The word in the Netid column.
 fn netid(socket: &Socket<'_>) -> &'static str {
     match &socket.detail {
         Detail::Inet(_) | Detail::Proc(_) => match (socket.protocol, socket.origin.table) {
-            // A raw socket of that protocol has no name.
+            // A raw socket with this protocol has no name.
             (IPPROTO_UDPLITE, Table::UdpLite) => "udplite",
             (protocol, _) => inet_netid(protocol),
         },
@@ -299,7 +299,7 @@ fn netid(socket: &Socket<'_>) -> &'static str {
     }
 }
 
-/// The kinds of a family, by the words that `-A` takes for them.
+/// The kinds of sockets that a word of `-A` for a whole family stands for.
 fn netid_group(word: &[u8]) -> Option<Vec<&'static str>> {
     const GROUPS: [(&str, &[&str]); 5] = [
         ("inet", &["tcp", "udp", "raw", "udplite", "dccp", "sctp", "mptcp", "icmp6"]),
@@ -325,7 +325,7 @@ fn inet_netid(protocol: u16) -> &'static str {
     }
 }
 
-/// `%-6d`: queues are padded before the column engine sees them.
+/// Formats as `%-6d`: queues are padded before the column engine measures them.
 #[inline]
 fn put_queue(out: &mut Vec<u8>, amount: u32) {
     if amount < 10 {
@@ -344,7 +344,7 @@ fn put_long_queue(out: &mut Vec<u8>, amount: u32) {
     }
 }
 
-/// Its name, or `if` and its index.
+/// Appends the name of the interface, or `if` and its index.
 pub(super) fn put_interface(out: &mut Vec<u8>, row: &Row<'_>) {
     if let Some(name) = row.names.interface {
         put_name(out, name);
@@ -362,8 +362,8 @@ fn put_port(out: &mut Vec<u8>, port: i64, service: Option<&[u8]>) {
     }
 }
 
-/// An address as an endpoint shows it: by name with `-r`, IPv6 in brackets,
-/// and the IPv6 wildcard as `*` unless the socket takes nothing but IPv6.
+/// Appends the address of an endpoint: by name with `-r`, IPv6 in brackets, and the IPv6
+/// wildcard as `*` unless the socket accepts only IPv6.
 #[inline]
 fn put_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
     match addr {
@@ -392,12 +392,12 @@ fn put_any_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
             out.push(b']');
         }
         Addr::Number(number) => put_u64(out, u64::from(number)),
-        // An SMC socket that accepts on any, or has no other end.
+        // An SMC socket that accepts on any address, or that has no remote end.
         Addr::None => out.push(b'*'),
     }
 }
 
-/// An address by name if it has one, else bare.
+/// Appends an address by name if it has one, otherwise without brackets.
 pub(super) fn put_bare_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
     match (row.names.hosts.and_then(|hosts| hosts.host(addr)), addr) {
         (Some(name), _) => put_name(out, name),
@@ -408,7 +408,7 @@ pub(super) fn put_bare_addr(out: &mut Vec<u8>, row: &Row<'_>, addr: Addr) {
     }
 }
 
-/// Appends an address without its port, as numbers; nothing for none.
+/// Appends an address without its port, as numbers; appends nothing for [`Addr::None`].
 pub fn put_address(out: &mut Vec<u8>, addr: Addr) {
     match addr {
         Addr::V4(octets) => put_ipv4(out, octets),
@@ -420,23 +420,23 @@ pub fn put_address(out: &mut Vec<u8>, addr: Addr) {
 
 #[inline]
 fn put_ipv4(out: &mut Vec<u8>, octets: [u8; 4]) {
-    // Two halves of at most eight bytes, put together in a register: bytes that
-    // are stored one by one are slow to load together.
+    // Two halves of at most eight bytes each, combined in registers: a wide load of bytes that
+    // were just stored one by one is slow.
     let [a, b, c, d] = octets.map(|octet| OCTETS[usize::from(octet)]);
     let start = u64::from(a.text) | u64::from(b.text) << a.bits;
     let end = u64::from(c.text) | u64::from(d.text) << c.bits;
     let text = u128::from(start) | u128::from(end) << (a.bits + b.bits);
-    // The last point is one too many.
+    // The last dot is not part of the address.
     let length = (a.bits + b.bits + c.bits + d.bits) / 8 - 1;
     put_start(out, text.to_le_bytes(), length as usize);
 }
 
-/// An octet as text with a point behind it.
+/// An octet as text, followed by a dot.
 #[derive(Clone, Copy)]
 struct Octet {
-    /// The first byte lowest.
+    /// The text, its first byte in the lowest bits.
     text: u32,
-    /// How long that is.
+    /// The length of the text in bits.
     bits: u32,
 }
 
@@ -456,8 +456,8 @@ static OCTETS: [Octet; 256] = {
     table
 };
 
-/// The text form of inet_ntop(3): the longest run of at least two zero words
-/// becomes `::`, and what lies behind 96 bits of `::` or `::ffff` is dotted.
+/// Formats like inet_ntop(3): the longest run of at least two zero words becomes `::`, and the
+/// last 32 bits after `::` or `::ffff` are dotted.
 fn put_ipv6(out: &mut Vec<u8>, octets: [u8; 16]) {
     let mut words = [0_u16; 8];
     for (word, pair) in words.iter_mut().zip(octets.chunks_exact(2)) {

@@ -1,13 +1,12 @@
-//! What is known of an event beside the socket: when it was told.
+//! Data of an event in addition to the socket: its time.
 //!
-//! The kernel tells of the end of a socket and not of its beginning, so how
-//! long it lived is not known.
+//! The kernel reports the end of a socket but not its beginning, so its lifetime is unknown.
 //!
 //! Source: sock_diag(7), clock_gettime(2).
 
 use super::{Field, Groups, plain, text};
 
-/// `-E`.
+/// Fields of `-E`.
 pub(super) const EVENT: &[Field] = &[
     Field::new(
         "event.time",

@@ -1,8 +1,8 @@
-//! What a listener accepts, from where it can be reached, and how full it is.
+//! What a listener accepts, from where it can be reached, and how full its queue is.
 //!
-//! A listener here is a socket in the state LISTEN, or a UDP-like one that is
-//! bound and has no peer.  Firewalls and routes are not looked at: this is
-//! what the socket itself would take.
+//! A listener here is a socket in the state LISTEN, or a UDP-like socket that is bound and has
+//! no peer.  Firewalls and routes are not considered: this is what the socket itself would
+//! accept.
 //!
 //! Source: ip(7), ipv6(7) (`IPV6_V6ONLY`), listen(2); ranges of RFC 1918,
 //! 3927, 4193, 4291, 5771 and 6598.
@@ -22,7 +22,7 @@ fn is_listening(socket: &Socket<'_>) -> bool {
     socket.state == LISTEN && matches!(socket.detail, Detail::Inet(_) | Detail::Proc(_) | Detail::Unix(_))
 }
 
-/// The address of a listener of an inet family.
+/// The address of a listener, if its family is inet.
 fn accepting(row: &Row<'_>) -> Option<Addr> {
     let socket = row.socket;
     let inet = matches!(socket.detail, Detail::Inet(_) | Detail::Proc(_));
@@ -33,7 +33,7 @@ fn accepting(row: &Row<'_>) -> Option<Addr> {
     (inet && (is_listening(socket) || bound)).then_some(socket.local.addr)
 }
 
-/// From how far away a listener can be reached, nearest first.
+/// The distance from which a listener can be reached, nearest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Scope {
     Loopback,
@@ -41,7 +41,7 @@ enum Scope {
     Private,
     Multicast,
     Global,
-    /// No address of its own: every address of the interface, or of all.
+    /// A wildcard address: every address of the interface, or of all interfaces.
     Any,
 }
 
@@ -92,14 +92,14 @@ impl Scope {
     }
 }
 
-/// Which IP versions a listener takes.
+/// The IP versions that a listener accepts.
 fn accepts(row: &Row<'_>) -> Option<&'static str> {
     let addr = accepting(row)?;
     Some(match (row.socket.family, addr) {
         (Family::Inet, _) => "ipv4",
         (_, addr) if addr.mapped_v4().is_some() => "ipv4",
         (_, Addr::V6([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])) => {
-            // Text of /proc does not tell.
+            // Text of /proc does not show it.
             let v6only = row.socket.attrs()?.v6only()? != 0;
             if v6only { "ipv6" } else { "ipv4+ipv6" }
         }
@@ -107,7 +107,7 @@ fn accepts(row: &Row<'_>) -> Option<&'static str> {
     })
 }
 
-/// The farthest scope from which it can be reached, addresses considered.
+/// The farthest scope from which it can be reached, given the addresses of the namespace.
 fn reach(row: &Row<'_>) -> Option<Scope> {
     let scope = Scope::of(accepting(row)?)?;
     if scope != Scope::Any {
@@ -124,7 +124,7 @@ fn reach(row: &Row<'_>) -> Option<Scope> {
     farthest
 }
 
-/// `--exposure`.
+/// Fields of `--exposure`.
 pub(super) const EXPOSURE: &[Field] = &[
     Field::new(
         "listen.accepts",
@@ -169,7 +169,7 @@ pub(super) const EXPOSURE: &[Field] = &[
     .group(Groups::EXPOSURE)
     .shape("backlog:N/LIMIT")
     .text(Text::Custom(|out, r, _| {
-        // Without its limit it tells nothing that Recv-Q does not.
+        // Without its limit, the queue length adds nothing to Recv-Q.
         if is_listening(r.socket)
             && let (Some(waiting), Some(limit)) = (r.socket.told_recv_q(), r.socket.told_send_q())
         {
@@ -202,7 +202,7 @@ pub(super) const EXPOSURE: &[Field] = &[
     .gauge(Unit::Share)
     .group(Groups::EXPOSURE)
     .text(Text::PartOf("listen.backlog")),
-    // What a full queue did, where its length is seen.
+    // The drops caused by a full queue, next to the queue's length.
     DROPS.group(Groups::EXPOSURE).shape("drops:N").text(Text::Custom(|out, r, _| {
         let drops = r.socket.sk_mem_info().and_then(|mem| mem.drops());
         if let Some(drops) = drops.filter(|drops| *drops > 0 && accepting(r).is_some()) {
@@ -212,7 +212,7 @@ pub(super) const EXPOSURE: &[Field] = &[
     })),
 ];
 
-/// ` scope:private`; of any also how far that is, ` scope:any(global)`.
+/// Appends ` scope:private`; for a wildcard address also its reach, ` scope:any(global)`.
 fn fmt_scope(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
     let Some(scope) = accepting(row).and_then(Scope::of) else { return };
     out.extend_from_slice(b" scope:");

@@ -19,7 +19,7 @@ use crate::model::words::{self, FALSE_TRUE};
 use crate::model::{Detail, Family, Row, Socket, SourceKind};
 use crate::number::{put_alt_hex, put_hex, put_name, put_signed, put_u64};
 
-/// `-o`.
+/// Fields of `-o`.
 pub(super) const TIMER: &[Field] = &[
     Field::new(
         "timer.kind",
@@ -77,7 +77,7 @@ pub(super) const USER: Field = Field::new(
 .spelled(&Spelling::UserOf("socket.uid"))
 .group(Groups::EXTENDED);
 
-/// The owner, where the source tells it.
+/// The owner; `None` if the source does not report it.
 pub fn uid(socket: &Socket<'_>) -> Option<u32> {
     match &socket.detail {
         Detail::Unix(unix) => unix.uid(),
@@ -86,7 +86,7 @@ pub fn uid(socket: &Socket<'_>) -> Option<u32> {
     }
 }
 
-/// The inode, which unix sockets show in a column.
+/// The inode, which unix sockets print in a column.
 pub(super) const INODE: Field = Field::new(
     "socket.inode",
     plain!(|r| Some(r.socket.inode)),
@@ -102,8 +102,8 @@ pub(super) const INODE: Field = Field::new(
 /// The cookie.
 pub(super) const COOKIE: Field = Field::new(
     "socket.cookie",
-    // Where the source has none, the model says zero, which the kernel never gives.
-    // What text of /proc gives in its place is a hash of an address.
+    // The model has zero for a missing cookie, which the kernel never assigns.  Text of /proc
+    // contains a hashed address instead.
     plain!(|r| Some(r.socket.cookie).filter(|_| r.socket.origin.kind != SourceKind::Proc), unless 0),
     "The kernel's identity of the socket, never used twice until reboot.",
     "idiag_cookie",
@@ -115,10 +115,10 @@ pub(super) const COOKIE: Field = Field::new(
 .shape("sk:HEX")
 .text(Text::Custom(put_cookie));
 
-/// What `-e` says first of sockets of every kind that has it.
+/// The first part of `-e` for sockets of every kind that has it.
 pub(super) const OWNER: &[Field] = &[UID, INODE, COOKIE, USER];
 
-/// ` uid:1000`, unless it is root.
+/// Appends ` uid:1000`, unless the owner is root.
 pub(super) fn put_uid(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
     if row.socket.uid != 0 {
         out.extend_from_slice(b" uid:");
@@ -138,7 +138,7 @@ pub(super) fn put_cookie(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
     put_hex(out, row.socket.cookie);
 }
 
-/// `-e`.
+/// Fields of `-e`.
 pub(super) const EXTENDED: &[Field] = &[
     Field::new(
         "proc.opt",
@@ -222,10 +222,10 @@ pub(super) const EXTENDED: &[Field] = &[
     .operand("autobound", Operand::Autobound),
 ];
 
-/// What `-e` says last, and what it says first of unix sockets.
+/// The last part of `-e`; for unix sockets, the first part.
 pub(super) const SHUTDOWN: &[Field] = &[SHUTDOWN_MASK];
 
-/// The directions.
+/// The directions that were shut down.
 pub(super) const SHUTDOWN_MASK: Field = Field::new(
     "socket.shutdown",
     plain!(|r| r.socket.shutdown()),
@@ -246,13 +246,13 @@ pub(super) const SHUTDOWN_MASK: Field = Field::new(
     }
 }));
 
-/// The mask that is printed so.
+/// The mask that is printed as this text.
 fn shutdown_mask(text: &[u8]) -> Option<u32> {
     let shown: [&[u8]; 4] = [b"<->", b"-->", b"<--", b"---"];
     shown.iter().zip(0..).find(|(known, _)| **known == text).map(|(_, mask)| mask)
 }
 
-/// `--tos`.
+/// Fields of `--tos`.
 pub(super) const TOS: &[Field] = &[
     Field::new(
         "ip.tos",
@@ -278,7 +278,7 @@ pub(super) const TOS: &[Field] = &[
     .text(Text::Custom(|out, r, _| {
         put_hex_token(out, b" tclass:", r.socket.attrs().and_then(|a| a.tclass()));
     })),
-    // The class id rides along with TCLASS: it has no request bit.
+    // The class id comes with TCLASS: it has no request bit of its own.
     Field::new(
         "socket.class_id",
         plain!(|r| r.socket.attrs()?.class_id()),
@@ -293,19 +293,19 @@ pub(super) const TOS: &[Field] = &[
     })),
 ];
 
-/// `--cgroup`.
+/// Fields of `--cgroup`.
 pub(super) const CGROUP: &[Field] = &[Field::new(
     "cgroup.path",
     text!(|r| {
         r.socket.attrs()?.cgroup_id()?;
-        // What stands for a path that was not found is none.
+        // The text for a path that was not found is not a path.
         r.names.cgroup.filter(|path| path.starts_with(b"/"))
     }),
     "Path of the socket's cgroup below the cgroup v2 mount; absent where it cannot be found.",
     "INET_DIAG_CGROUP_ID, cgroup2 file handles",
 )
 .needs(Needs::CGROUPS.union(Needs::UNASKED))
-// -e prints the path in place of the id.
+// `-e` prints the path instead of the id.
 .group(Groups::CGROUP.union(Groups::EXTENDED))
 .shape("cgroup:PATH")
 .text(Text::Custom(|out, r, _| {
@@ -314,7 +314,7 @@ pub(super) const CGROUP: &[Field] = &[Field::new(
     }
 }))];
 
-/// `--inet-sockopt`.
+/// Fields of `--inet-sockopt`.
 pub(super) const SOCKOPT: &[Field] = &[OPTIONS, OPTION_NAMES];
 
 const OPTION_NAMES: Field = Field::new(
@@ -373,7 +373,7 @@ fn fmt_sockopt(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
     out.push(b')');
 }
 
-/// What a socket may wait for.
+/// Names of the timers.
 const TIMERS: &[Word] = &[
     Word::new(IDIAG_TIMER_ON as u32, "on|retransmission"),
     Word::new(IDIAG_TIMER_KEEPALIVE as u32, "keepalive"),
@@ -384,11 +384,11 @@ const TIMERS: &[Word] = &[
     UNKNOWN_TIMER,
 ];
 
-/// The only timer of SCTP that is told, whatever its number.
+/// The only timer of SCTP that is reported, under any number.
 const T3_RTX: Word = Word::text("T3_RTX");
 const UNKNOWN_TIMER: Word = Word::text("unknown");
 
-/// The name of a timer; `None` if none runs.
+/// The name of a timer; `None` if no timer runs.
 fn timer_name(protocol: u16, kind: u8) -> Option<&'static str> {
     Some(match (protocol, kind) {
         (_, IDIAG_TIMER_OFF) => return None,
@@ -423,7 +423,7 @@ fn fmt_timer(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
     out.push(b')');
 }
 
-/// A time in the two largest of its units that matter.
+/// Appends a time in the two largest units that matter.
 fn put_time(out: &mut Vec<u8>, time_ms: u32) {
     let (minutes, mut seconds, mut millis) = (time_ms / 60_000, time_ms / 1000 % 60, time_ms % 1000);
     if minutes > 0 {

@@ -1,5 +1,5 @@
-//! Whatever bytes a source sends, a value is of the kind that its row tells: a
-//! test that asks every row about sockets of every table.
+//! A test that reads every field from sockets of every table: whatever bytes a source sends,
+//! each value has the kind that the table declares.
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
@@ -25,7 +25,7 @@ use crate::model::{
 };
 use crate::past::{CounterSet, Earlier, MOST_WORDS, Past, Slots};
 
-/// Numbers without any order, the same in every run.
+/// Pseudo-random numbers, the same in every run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -40,7 +40,7 @@ impl Numbers {
         (self.next() % limit) as usize
     }
 
-    /// Bytes that are all alike, small, or anything.
+    /// Bytes that are all equal, all small, or arbitrary.
     fn bytes(&mut self, len: usize) -> Vec<u8> {
         let form = self.below(4);
         (0..len)
@@ -54,7 +54,7 @@ impl Numbers {
     }
 }
 
-/// Attributes of kinds below a number, whole and cut.  Some hold others.
+/// Attributes of kinds below `kinds`, complete and cut; some contain nested ones.
 fn attributes(
     numbers: &mut Numbers,
     kinds: u16,
@@ -72,7 +72,7 @@ fn attributes(
     bytes
 }
 
-/// What lies on top of TCP.
+/// The attributes of a protocol layered on TCP.
 fn ulp(numbers: &mut Numbers) -> Vec<u8> {
     attributes(numbers, 4, 8, &mut |kind, numbers| match kind {
         INET_ULP_INFO_TLS | INET_ULP_INFO_MPTCP => Some(attributes(numbers, 12, 8, &mut |_, _| None)),
@@ -80,12 +80,12 @@ fn ulp(numbers: &mut Numbers) -> Vec<u8> {
     })
 }
 
-/// Where `sctp_info` has the family of the primary path's address.
+/// The offset in `sctp_info` of the family of the primary path's address.
 const PRIMARY: usize = 168;
-/// A reason for TCP that has a word.
+/// A reason for falling back to TCP that has a word.
 const NO_DEVICE: u32 = 0x0303_0000;
 
-/// A message of a family with attributes of all kinds.
+/// A message of the table's family with attributes of all kinds.
 fn reply(table: Table, numbers: &mut Numbers) -> Vec<u8> {
     let mut bytes = numbers.bytes(match table.message_kind() {
         MessageKind::Inet => 72,
@@ -94,7 +94,7 @@ fn reply(table: Table, numbers: &mut Numbers) -> Vec<u8> {
         MessageKind::Vsock => 32,
         MessageKind::Smc => 64,
         MessageKind::Tipc => {
-            // Numbers that are cut are no socket.
+            // A reply with truncated numbers would not be a socket.
             let mut whole = |_: u16, numbers: &mut Numbers| Some(numbers.bytes(4));
             let socket = attributes(numbers, 13, 8, &mut |kind, numbers| match kind {
                 TIPC_NLA_SOCK_STAT | TIPC_NLA_SOCK_CON => Some(attributes(numbers, 6, 4, &mut whole)),
@@ -115,14 +115,14 @@ fn reply(table: Table, numbers: &mut Numbers) -> Vec<u8> {
         MessageKind::Smc => Family::Smc.number(),
         MessageKind::Tipc => Family::Tipc.number(),
     };
-    // A state and a type are mostly ones that exist.
+    // States and types that mostly exist.
     if numbers.below(4) > 0 {
         bytes[1] = numbers.below(13) as u8;
         bytes[2] = numbers.below(6) as u8;
     }
     let longest = [8, 44, 280, 400][numbers.below(4)];
     bytes.extend(attributes(numbers, 25, longest, &mut |kind, numbers| match (table.message_kind(), kind) {
-        // Another protocol would make another table of it.
+        // Another protocol would move the socket to another table.
         (MessageKind::Inet, INET_DIAG_PROTOCOL) => Some(Vec::new()),
         (MessageKind::Inet, INET_DIAG_ULP_INFO) => Some(ulp(numbers)),
         (MessageKind::Inet, INET_DIAG_INFO) if table == Table::Sctp && numbers.below(2) == 0 => {
@@ -351,7 +351,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         let mut bytes =
             if kind == SourceKind::Proc { line(table, &mut numbers) } else { reply(table, &mut numbers) };
         if kind != SourceKind::Proc && table.message_kind() == MessageKind::Inet && round % 5 == 0 {
-            // An IPv6 socket that speaks IPv4, which random addresses are not.
+            // An IPv6 socket with IPv4 addresses, which random addresses would not produce.
             for end in [8, 24] {
                 bytes[end..end + 12].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]);
             }
@@ -362,7 +362,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         let slots = Slots::of(every_need.counters());
         let mut words = [0; MOST_WORDS];
         let had = socket.tcp_info().map_or(CounterSet::EMPTY, |info| slots.keep(info, &mut words));
-        // Every counter went up since.
+        // Since the previous observation, every counter has increased.
         for word in &mut words {
             *word = word.saturating_sub(round as u32 % 2);
         }
@@ -371,7 +371,7 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
         let past = Past { window, first_seen_ns: 3, opening_seen: true, earlier: Some(earlier), ended: None };
         let (association, past) = (round % 2 == 0, Some(&past));
         let mut row = Row { names: everything, association, past, ..Row::bare(&socket) };
-        // Of another end by somebody's word alone less is told.
+        // If the other end could be faked, fewer fields are reported.
         row.names.peer = everything.peer.map(|peer| Peer { claimed_by: [None, Some(5)][round % 2], ..peer });
         let descriptions = catalog.descriptions().iter();
         let of_kind = descriptions.filter(|description| description.message_kind == socket.message_kind());
@@ -393,12 +393,12 @@ fn every_value_is_of_the_kind_that_its_row_tells() {
     let names: HashSet<&str> = catalog.fields().map(|field| field.name).collect();
     let mut untold: Vec<&&str> = names.difference(&told).collect();
     untold.sort();
-    // It has no value: an end that no packet socket has.
+    // This field never has a value, since packet sockets have no other end.
     assert_eq!(untold, [&"packet.peer"], "never told");
 }
 
-/// A reply of inet_diag without one of the parts that a walk of the kernel's
-/// tables leaves out where nobody needs them.
+/// An inet_diag reply without one of the parts that a walk of the kernel's tables omits if
+/// they are not needed.
 fn without(reply: &[u8], part: Needs) -> Vec<u8> {
     let (mut fixed, rest) = (reply[..MSG_LEN].to_vec(), &reply[MSG_LEN..]);
     let (begin, end) = match part {
@@ -426,13 +426,13 @@ fn a_row_tells_which_parts_of_a_reply_it_reads() {
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let mut untold = std::collections::BTreeSet::new();
     let mut found = 0;
-    // Whoever asks for more than the part itself gets whole replies.
+    // Fields with further needs get complete replies.
     let whole = Needs::CGROUPS.union(Needs::USERS).union(Needs::CONTEXTS).union(Needs::COMMANDS);
     let whole = whole.union(Needs::ENDING);
     for round in 0..400 {
         let mut bytes = reply(Table::Tcp, &mut numbers);
         bytes[0] = [2, 10][round % 2];
-        // The value, and what ss prints.
+        // The value, and the text that `ss` prints.
         let text_of = |bytes: &[u8], field: &Field| {
             let origin = Origin::of(Table::Tcp, SourceKind::Kernel);
             let socket = Socket::decode(Record { origin, bytes }).expect("a socket");
@@ -451,7 +451,7 @@ fn a_row_tells_which_parts_of_a_reply_it_reads() {
         };
         for part in [Needs::TIMER, Needs::COOKIE, Needs::OWNER, Needs::UNASKED] {
             let lean = without(&bytes, part);
-            // Those of /proc text are printed for lines of it alone.
+            // Fields of /proc text are only printed for lines of /proc.
             let rows = catalog.descriptions().iter().filter(|rows| rows.message_kind == MessageKind::Inet);
             let rows = rows.flat_map(|rows| &rows.parts).flat_map(|part| &part.fields);
             for field in rows.filter(|field| !field.name.starts_with("proc.")) {

@@ -1,9 +1,9 @@
-//! Which option asks for a field.
+//! The options that request a field.
 
 bit_set! {
-    /// Which options ask for a field.  A set: an option may switch on several, and
-    /// several may switch on one.  [`Groups::NONE`]: no option, it is shown never,
-    /// or as a column.
+    /// The options that request a field.  This is a set, since an option may request several
+    /// fields and several options may request the same field.  [`Groups::NONE`]: no option
+    /// requests the field; it is never shown, or it is a column.
     Groups(u32) {
         /// `-o`: timers, and the option words of `-i`.
         OPTIONS,
@@ -31,7 +31,7 @@ bit_set! {
         THREADS,
         /// `--bpf-maps`, `--bpf-map-id`.
         BPF_MAPS,
-        /// No option: what structured output says of every socket, asked for or not.
+        /// No option: fields that structured output includes for every socket.
         IDENTITY,
         /// `-z`: contexts of sockets.
         SOCKET_CONTEXT,
@@ -43,7 +43,7 @@ bit_set! {
         PEERS,
         /// `--containers`: container, pod, unit.
         CONTAINERS,
-        /// `--exposure`: what a listener accepts, from where, and how full it is.
+        /// `--exposure`: what a listener accepts, its reach, and how full its queue is.
         EXPOSURE,
     }
 }

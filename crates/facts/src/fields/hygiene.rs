@@ -1,5 +1,4 @@
-//! What every row of the table has to be, so that machines can read it: tests
-//! alone.
+//! Tests of rules that every field has to follow so that programs can use the table.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,13 +6,13 @@ use sockdiag_wire::registry::LAYOUTS;
 
 use super::*;
 
-/// Every row, each name once.
+/// Every field, each name once.
 fn rows() -> Vec<&'static Field> {
     let mut seen = HashSet::new();
     Catalog::shared().fields().filter(|field| seen.insert(field.name)).collect()
 }
 
-/// A row or a member: what both have.
+/// The common parts of a field and a member of a record.
 struct Described {
     name: String,
     kind: Kind,
@@ -21,7 +20,7 @@ struct Described {
     doc: &'static str,
 }
 
-/// Every row, and every member of records.
+/// Every field, and every member of records.
 fn described() -> Vec<Described> {
     let mut all = Vec::new();
     for row in rows() {
@@ -71,16 +70,16 @@ fn the_unit_stands_last_in_the_name() {
             ("_s", Unit::Seconds),
             ("_ticks", Unit::Ticks),
         ];
-        // An error has the unit of what it is the error of.
+        // An error has the same unit as its value.
         let name = name.strip_suffix("_error").unwrap_or(&name);
         let said = suffixes.iter().find(|(suffix, _)| name.ends_with(suffix)).map(|(_, unit)| *unit);
-        // What there is so much of in a second.
+        // Rates per second.
         let said = match name.strip_suffix("_per_s") {
             Some(rest) if rest.contains("bytes") => Some(Unit::BytesPerSecond),
             Some(_) => Some(Unit::PacketsPerSecond),
             None => said,
         };
-        // Bytes may stand elsewhere in a name; times and rates may not.
+        // The unit "bytes" may occur anywhere in a name; times and rates must be at its end.
         let per_second = matches!(unit, Unit::BytesPerSecond | Unit::PacketsPerSecond);
         let must = unit.is_time() || per_second || unit == Unit::Ticks;
         assert!(said == Some(unit) || said.is_none() && !must, "{name} counts {unit:?}");
@@ -117,7 +116,7 @@ fn what_is_one_of_a_few_is_no_amount() {
     }
 }
 
-/// Words that only a number that goes up begins with, ends with, or is described by.
+/// Words that occur only at the beginning, the end or in the description of counters.
 const CUMULATIVE_STARTS: &[&str] = &["bytes_", "segs_", "data_segs_", "total_", "delivered", "received_"];
 const CUMULATIVE_ENDS: &[&str] =
     &["_dropped", "drops", "_dups", "_wrap", "_time_us", "_limited_us", "packets", "chunks", "sacks"];
@@ -143,7 +142,7 @@ const CUMULATIVE_DOCS: &[&str] = &[
     "that were seen",
     "that arrived",
 ];
-/// What those words mean of an amount at one instant.
+/// Words in descriptions of amounts at one instant, despite the words above.
 const INSTANT_DOCS: &[&str] = &["not yet", "lately", "Time since", "Memory of", "Size of", "Whether"];
 
 #[test]
@@ -166,8 +165,8 @@ fn a_number_that_only_goes_up_is_a_counter() {
     }
 }
 
-/// How many bits the kernel's member of this name has; `None` if there is none,
-/// or there are several that differ.
+/// The number of bits of the kernel's member with this name; `None` if there is no such
+/// member, or several of different size.
 fn member_bits(name: &str) -> Option<u32> {
     let members = LAYOUTS.iter().flat_map(|layout| layout.members);
     let mut sizes: Vec<usize> =
@@ -179,12 +178,12 @@ fn member_bits(name: &str) -> Option<u32> {
     }
 }
 
-/// Counters that lie in no structure that has a layout: words of an array, and
+/// Counters that are not members of a structure with a layout: words of an array, and
 /// attributes.
 const OUTSIDE: &[(&str, u8)] = &[("mem.drops", 32), ("tipc.drops", 32)];
 
-/// Numbers that another source has wider than the member that they are named
-/// after.
+/// Fields that are wider than the member they are named after, because another source has
+/// wider numbers.
 const WIDER: &[(&str, u32, &str)] = &[
     ("local.port", 32, "ports of vsock"),
     ("remote.port", 32, "ports of vsock"),
@@ -197,7 +196,7 @@ fn numbers_are_as_wide_as_the_kernel_s() {
     let (mut compared, mut counters) = (0, 0);
     for row in rows() {
         let Some(int) = row.kind.int().filter(|_| !row.kind.is_list()) else { continue };
-        // What is made of several members, or by words, is as wide as it has to be.
+        // The width is only checked for fields that are read from a single member.
         let bits = member_bits(row.source);
         if let Some(bits) = bits {
             let wider = WIDER.iter().find(|(name, ..)| *name == row.name);
@@ -228,7 +227,7 @@ fn words_are_unique_and_fit_their_numbers() {
         for word in words {
             for spelling in word.spellings() {
                 assert!(!spelling.is_empty() && !spelling.contains(char::is_whitespace), "{name}: {word:?}");
-                // Another's own name is not taken from it.
+                // A spelling must not take another word's own name.
                 let found = kind.word(spelling.as_bytes()).expect("its own spelling");
                 assert!(found == word || found.name().eq_ignore_ascii_case(spelling), "{name}: {spelling}");
             }

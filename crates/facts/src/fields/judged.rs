@@ -1,10 +1,10 @@
-//! What a socket is judged by: shares, and what was gained since the look before.
+//! Fields for diagnosing sockets: shares, and gains since the previous observation.
 //!
-//! These rows are of the [extended](super::Catalog::extended) table alone: `ss` has no
-//! use for them.  In formulas `D(x)` is what `x` gained since the look before, and `T`
-//! the time between the two (see [`super::derived`]).
+//! These fields exist only in the [extended](super::Catalog::extended) table, since `ss` does
+//! not use them.  In formulas, `D(x)` is the gain of `x` since the previous observation, and
+//! `T` the time between the two (see [`super::derived`]).
 //!
-//! Invariant: a share of nothing is absent, and nothing is divided by zero.
+//! Invariant: a share of zero is absent, and nothing is divided by zero.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -16,7 +16,7 @@ use super::{Field, Needs, Read, Unit, Word, plain, word};
 use crate::model::{Addr, Endpoint, Join, Row};
 use crate::past::Counter;
 
-/// A part of a whole, rounded to ten thousandths; `None` of nothing.
+/// A part of a whole, rounded to 1/10000; `None` if the whole is zero.
 pub(super) fn share(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0 && part.is_finite()).then(|| (part / whole * 1e4).round() / 1e4)
 }
@@ -25,13 +25,13 @@ fn is_listener(row: &Row<'_>) -> bool {
     !is_connection(row)
 }
 
-/// What waits to be accepted, of all that may.
+/// The fraction of the accept queue in use.
 fn queue_share(row: &Row<'_>) -> Option<f64> {
     let (waits, limit) = (row.socket.told_recv_q()?, row.socket.told_send_q()?);
     is_listener(row).then(|| share(waits.into(), f64::from(limit) + 1.0)).flatten()
 }
 
-/// What a number of the memory report is of another.
+/// The ratio of two numbers of the memory report; `None` for a listener.
 fn memory_share(row: &Row<'_>, part: Option<u32>, whole: Option<u32>) -> Option<f64> {
     if is_listener(row) {
         return None;
@@ -39,7 +39,7 @@ fn memory_share(row: &Row<'_>, part: Option<u32>, whole: Option<u32>) -> Option<
     share(part?.into(), whole?.into())
 }
 
-/// Whether both ends of a connection are of this host, as far as the addresses tell.
+/// Whether both ends of a connection are on this host, judged by their addresses.
 fn is_local(row: &Row<'_>) -> Option<bool> {
     let Endpoint { addr, port } = row.socket.remote;
     let is_connected = port != 0 && matches!(addr, Addr::V4(_) | Addr::V6(_));
@@ -71,7 +71,7 @@ fn local_queue_share(row: &Row<'_>) -> Option<f64> {
     memory_share(row, row.socket.sk_mem_info()?.wmem_alloc(), Some(sent))
 }
 
-/// Time between the looks, in seconds.
+/// The time between the observations, in seconds.
 fn seconds(row: &Row<'_>) -> Option<f64> {
     Some(row.past?.span()?.middle_s())
 }
@@ -80,13 +80,13 @@ fn gained(row: &Row<'_>, counter: Counter) -> Option<u64> {
     row.past?.gain_of(counter, row.socket)
 }
 
-/// Since when nothing arrived from the peer.
+/// The time since anything arrived from the peer.
 fn quiet_ms(row: &Row<'_>) -> Option<u32> {
     let info = row.socket.tcp_info()?;
     Some(info.last_data_recv_ms()?.min(info.last_ack_recv_ms()?))
 }
 
-/// What waits to be read more than at the look before.
+/// The change of the receive queue since the previous observation.
 fn recv_q_gain(row: &Row<'_>) -> Option<i64> {
     let was = i64::try_from(row.past?.was(Counter::RecvQ)?).ok()?;
     Some(i64::from(row.socket.told_recv_q()?) - was)
@@ -105,7 +105,8 @@ fn received_bdp(row: &Row<'_>) -> Option<f64> {
     Some(rate(row, Counter::BytesReceived)?.value * f64::from(rtt) / 1e6)
 }
 
-/// `D(bytes_acked) / T / (1.22 * mss / (rtt * sqrt(p)))`, where p is the part sent again.
+/// `D(bytes_acked) / T / (1.22 * mss / (rtt * sqrt(p)))`, where p is the retransmitted
+/// fraction.
 ///
 /// Source: Mathis, Semke, Mahdavi, Ott: The macroscopic behavior of the TCP congestion
 /// avoidance algorithm, 1997.
@@ -117,7 +118,7 @@ fn loss_rate_share(row: &Row<'_>) -> Option<f64> {
     share(rate(row, Counter::BytesAcked)?.value, Some(most).filter(|most| most.is_finite())?)
 }
 
-/// Whether a connection has timestamps, selective acknowledgements and scaled windows.
+/// Whether a connection uses timestamps, selective acknowledgements and window scaling.
 pub fn has_options(row: &Row<'_>) -> Option<bool> {
     const ALL: u8 = 0x07;
     Some(row.socket.tcp_info()?.options()? & ALL == ALL)
@@ -125,7 +126,7 @@ pub fn has_options(row: &Row<'_>) -> Option<bool> {
 
 const MEMORY: Needs = Needs::INFO.union(Needs::SKMEMINFO);
 
-/// A row of one look.
+/// A field of one observation.
 const fn of_one(
     name: &'static str,
     read: Read,
@@ -136,7 +137,7 @@ const fn of_one(
     Field::new(name, read, doc, source).gauge(unit)
 }
 
-/// Of sockets with a queue of connections.
+/// Fields of sockets with an accept queue.
 pub(super) const LISTENER: Field = of_one(
     "listener.queue_share",
     plain!(|r| queue_share(r)),
@@ -146,7 +147,7 @@ pub(super) const LISTENER: Field = of_one(
     Unit::Share,
 );
 
-/// Of any socket that has memory of its own.
+/// Fields of any socket with its own memory.
 pub(super) const MEMORIES: &[Field] = &[
     LISTENER,
     of_one(
@@ -207,7 +208,7 @@ pub(super) const MEMORIES: &[Field] = &[
     .needs(Needs::KEEP_RECV_Q),
 ];
 
-/// Of connections.
+/// Fields of connections.
 pub(super) const ONE_LOOK: &[Field] = &[
     Field::new(
         "socket.is_local",
@@ -305,7 +306,7 @@ pub(super) const ONE_LOOK: &[Field] = &[
     .needs(Needs::INFO),
 ];
 
-/// A counter's gain, as a row.
+/// Defines fields for the gains of counters.
 macro_rules! gains {
     ($($name:literal $counter:ident $unit:ident $keep:ident $of:literal $source:literal;)*) => {
         &[$(looked(
@@ -319,7 +320,7 @@ macro_rules! gains {
     };
 }
 
-/// What connections gained since the look before.
+/// Gains of connections since the previous observation.
 pub(super) const GAINS: &[Field] = gains! {
     "delta.bytes_sent" BytesSent Bytes KEEP_BYTES_SENT "Bytes of data sent, repeats included," "tcpi_bytes_sent";
     "delta.bytes_retrans" BytesRetrans Bytes KEEP_BYTES_RETRANS "Bytes of data sent again" "tcpi_bytes_retrans";
@@ -333,7 +334,7 @@ pub(super) const GAINS: &[Field] = gains! {
     "delta.rcv_ooopack" RcvOoopack Packets KEEP_RCV_OOOPACK "Segments that arrived out of order" "tcpi_rcv_ooopack";
 };
 
-/// What follows from two looks at a connection.
+/// Fields that are derived from two observations of a connection.
 pub(super) const TWO_LOOKS: &[Field] = &[
     looked(
         "rate.bytes_read_per_s",
@@ -461,7 +462,7 @@ fn syn_recv_share(row: &Row<'_>) -> Option<f64> {
     share(listener_joined(row, Join::SynRecv)?, most.min(row.socket.told_send_q()?.into()))
 }
 
-/// Whether an application or the sysctl chose how many may wait.
+/// Whether the application or the sysctl set the backlog limit.
 fn limited_by(row: &Row<'_>) -> Option<&'static str> {
     let most = row.names.around?.setting("net.core.somaxconn", 0)?;
     let limit = i64::from(row.socket.told_send_q()?);
@@ -470,7 +471,7 @@ fn limited_by(row: &Row<'_>) -> Option<&'static str> {
 
 const LIMITED_BY: &[Word] = &[Word::text("application"), Word::text("somaxconn")];
 
-/// The end of a connection that others ask: this one, if there is a listener at its port.
+/// The serving end of a connection: this one, if its port has a listener.
 fn service(row: &Row<'_>) -> Option<(bool, Endpoint)> {
     let is_served = joined(row, Join::Served)? > 0.0;
     let end = if is_served { row.socket.local } else { row.socket.remote };
@@ -479,7 +480,7 @@ fn service(row: &Row<'_>) -> Option<(bool, Endpoint)> {
 
 const SIDES: &[Word] = &[Word::text("server"), Word::text("client")];
 
-/// What the other sockets of its namespace add up to for a socket.
+/// Aggregates over the other sockets of the namespace.
 pub(super) const JOINS: &[Field] = &[
     Field::new(
         "service.side",

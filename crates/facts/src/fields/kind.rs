@@ -1,41 +1,40 @@
-//! What the values of a field are: how wide a number is, which words it has.
+//! The type of a field's values: the width of numbers, the words of enumerations.
 //!
-//! A kind says what an exporter or an archive has to know before the first row:
-//! the type of a column, its range, the names of its values.  It is told by the
-//! reading of a field ([`Read`](super::read::Read)), so that it cannot be another
-//! than that of the values.
+//! A kind is what an exporter or an archive has to know before the first row: the type of a
+//! column, its range and the names of its values.  It is part of the field's reader
+//! ([`Read`](super::read::Read)), so it always matches the values.
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
 use super::{Needs, Unit};
 use crate::model::words::{self, Word};
 
-/// Sign and width of whole numbers, as their source holds them.
+/// Sign and width of integers, as the source stores them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Int {
-    /// Whether there are negative ones.
+    /// Whether they can be negative.
     pub signed: bool,
-    /// How many bits they have: 8, 16, 32 or 64.
+    /// Their number of bits: 8, 16, 32 or 64.
     pub bits: u8,
 }
 
 impl Int {
-    /// What numbers of this type are.
+    /// The sign and width of this type.
     pub const fn of<T: Whole>() -> Self {
         T::INT
     }
 
-    /// The least that they can be.
+    /// The minimum.
     pub const fn min(self) -> i128 {
         if self.signed { -(1 << (self.bits - 1)) } else { 0 }
     }
 
-    /// The most that they can be.
+    /// The maximum.
     pub const fn max(self) -> i128 {
         if self.signed { (1 << (self.bits - 1)) - 1 } else { (1 << self.bits) - 1 }
     }
 
-    /// What programmers call it: `u32`.
+    /// The name of the type in Rust: `u32`.
     pub const fn name(self) -> &'static str {
         match (self.signed, self.bits) {
             (false, 8) => "u8",
@@ -50,20 +49,20 @@ impl Int {
     }
 }
 
-/// The numbers that sources use to say something else than a number.  A byte in
-/// each row of the table, where the number itself would be sixteen.
+/// Numbers that sources use for something other than a number.  One byte per field; the number
+/// itself would take sixteen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Special {
     /// Zero.
     Zero,
-    /// All bits are ones: the most that an unsigned number can be, or -1.
+    /// All bits are set: the maximum of an unsigned number, or -1.
     AllOnes,
-    /// The most that a signed number of 32 bits can be.
+    /// The maximum of a signed 32-bit number.
     MaxI32,
 }
 
 impl Special {
-    /// The name of a number; another one does not compile.
+    /// The variant for a number; other numbers do not compile.
     pub(super) const fn of(number: i128, kind: Kind) -> Self {
         let Some(int) = kind.int() else { panic!("only whole numbers are special") };
         let all = [Self::Zero, Self::AllOnes, Self::MaxI32];
@@ -87,7 +86,7 @@ impl Special {
     }
 }
 
-/// A type of whole numbers that fields have.
+/// An integer type that fields use.
 pub trait Whole {
     /// Its sign and width.
     const INT: Int;
@@ -103,18 +102,17 @@ macro_rules! whole {
 
 whole!(u8 u16 u32 u64 i8 i16 i32 i64);
 
-/// What the values of a field are.
+/// The type of a field's values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     /// Whole numbers.
     Int(Int),
-    /// Identities of 64 bits.  Readers of JSON that hold numbers as doubles
-    /// would round them, so there they are digits in a string.
+    /// 64-bit identifiers.  JSON readers that store numbers as doubles would round them, so in
+    /// JSON they are strings of digits.
     Wide(Int),
-    /// Whole numbers that stand for words.  A newer kernel may send one that has
-    /// none.
+    /// Integers that stand for words.  A newer kernel may send one without a word.
     Enum(Int, &'static [Word]),
-    /// Whole numbers of which every bit is a fact; those known have words.
+    /// Integers in which each bit is a flag; known flags have words.
     Flags(Int, &'static [Word]),
     /// Ratios.
     Ratio,
@@ -122,7 +120,7 @@ pub enum Kind {
     Bool,
     /// Text.
     Text,
-    /// One of these words, by its name, and never another.
+    /// One of these words, by its name.
     EnumText(&'static [Word]),
     /// Addresses.
     Addr,
@@ -137,12 +135,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether its values are numbers, which columns show to the right.
+    /// Whether its values are numbers, which columns align to the right.
     pub const fn is_number(self) -> bool {
         matches!(self, Self::Int(_) | Self::Wide(_) | Self::Enum(..) | Self::Flags(..) | Self::Ratio)
     }
 
-    /// Whether its values are texts, one to a row.
+    /// Whether its values are single texts.
     pub const fn is_text(self) -> bool {
         matches!(self, Self::Text | Self::EnumText(_))
     }
@@ -152,7 +150,7 @@ impl Kind {
         matches!(self, Self::Integers(_) | Self::Texts | Self::Addrs | Self::Records(_))
     }
 
-    /// Sign and width of its whole numbers, or of the elements of its lists.
+    /// Sign and width of its integers, or of the elements of its lists.
     pub const fn int(self) -> Option<Int> {
         match self {
             Self::Int(int)
@@ -172,7 +170,7 @@ impl Kind {
         }
     }
 
-    /// The word that this is a spelling of.
+    /// The word with this spelling.
     pub fn word(self, spelling: &[u8]) -> Option<&'static Word> {
         words::by_spelling(self.words(), spelling)
     }
@@ -185,8 +183,7 @@ impl Kind {
         }
     }
 
-    /// What it is called, with its width where it has one: `u32`, `enum u8`,
-    /// `list of u32`.
+    /// The name of the kind, with its width if it has one: `u32`, `enum u8`, `list of u32`.
     pub fn name(self) -> String {
         match self {
             Self::Int(int) | Self::Wide(int) => int.name().to_owned(),
@@ -205,8 +202,7 @@ impl Kind {
     }
 }
 
-/// What the words of a kind are, as a sentence: `Words: 0 open, 1 disorder.`
-/// Empty for a kind without.
+/// The words of a kind as a sentence: `Words: 0 open, 1 disorder.`  Empty if it has none.
 pub(super) fn words_sentence(kind: Kind) -> String {
     let words: Vec<String> = kind
         .words()
@@ -220,32 +216,32 @@ pub(super) fn words_sentence(kind: Kind) -> String {
     if words.is_empty() { String::new() } else { format!("{what}: {}.", words.join(", ")) }
 }
 
-/// What a condition takes as a value of a field, beyond what its kind says.
+/// The values that a condition accepts in addition to those of the field's kind.
 #[derive(Clone, Copy, Debug)]
 pub enum Spelling {
     /// Nothing more.
     Plain,
-    /// A number that is a user: names of users stand for it.
+    /// A uid; names of users are accepted.
     User,
-    /// A name that stands for the number in another field, of the same record if
-    /// it is a member; that number is compared, so that no name is looked up.
+    /// A name for the number in another field, of the same record if this is a member.  The
+    /// number is compared, so that no name has to be looked up for each row.
     UserOf(&'static str),
-    /// The name of a host, whose addresses are compared with this field.
+    /// The name of a host; its addresses are compared with the field named here.
     HostOf(&'static str),
     /// The name of a service.
     Service,
     /// A number that `ss` prints in hexadecimal without `0x`.
     Hex,
-    /// A text of which the kernel keeps this many bytes; it cuts a longer one.
+    /// A text that the kernel truncates to this many bytes.
     Cut(u8),
-    /// A number that `ss` prints in a form of its own.
+    /// A number that `ss` prints in its own format, which this function parses.
     Printed(fn(&[u8]) -> Option<u32>),
-    /// Words that stand for several of its words.
+    /// Words that each stand for several of the field's words.
     Groups(fn(&[u8]) -> Option<Vec<&'static str>>),
 }
 
 impl Spelling {
-    /// What most fields have.
+    /// The spelling of most fields.
     pub const PLAIN: &'static Self = &Self::Plain;
 }
 
@@ -254,21 +250,21 @@ impl Spelling {
 pub struct Member {
     /// Stable name, unit last.
     pub name: &'static str,
-    /// What its values are; no records again.
+    /// The type of its values, which is not records again.
     pub kind: Kind,
-    /// What the number counts.
+    /// The unit of the number.
     pub unit: Unit,
-    /// One sentence: what it means.
+    /// Its meaning, in one sentence.
     pub doc: &'static str,
-    /// What it costs beyond the list itself.
+    /// What it needs in addition to the list itself.
     pub needs: Needs,
-    /// Whether it is shown where a record has to be short.
+    /// Whether short forms of the record include it.
     pub brief: bool,
-    /// What a condition takes as its value.
+    /// The values that a condition accepts.
     pub spelling: &'static Spelling,
 }
 
-/// Members are known by their names.
+/// Members are compared by name, kind and unit.
 impl PartialEq for Member {
     fn eq(&self, other: &Self) -> bool {
         (self.name, self.kind, self.unit) == (other.name, other.kind, other.unit)
@@ -276,7 +272,7 @@ impl PartialEq for Member {
 }
 
 impl Member {
-    /// Its doc, and which words its numbers have.
+    /// Its description, followed by the words of its numbers.
     pub fn meaning(&self) -> String {
         [self.doc, &words_sentence(self.kind)].join(" ").trim_end().to_owned()
     }

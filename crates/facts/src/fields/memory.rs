@@ -1,9 +1,8 @@
 //! Socket memory.
 //!
-//! Source: `SK_MEMINFO_*` (linux/sock_diag.h), `struct inet_diag_meminfo`
-//! (linux/inet_diag.h).  `ss` prints the older structure only where the
-//! kernel did not send the newer, and how much of the newer it prints follows
-//! the length received.
+//! Source: `SK_MEMINFO_*` (linux/sock_diag.h), `struct inet_diag_meminfo` (linux/inet_diag.h).
+//! `ss` prints the older structure only if the kernel did not send the newer one, and prints
+//! as much of the newer one as was received.
 
 use sockdiag_wire::mem_info::SkMemInfo;
 
@@ -38,7 +37,7 @@ const fn mem(name: &'static str, read: Read, doc: &'static str, source: &'static
 const SKMEM: Text = Text::PartOf("mem.rmem_alloc");
 const MEM: Text = Text::PartOf("mem.old_rmem");
 
-/// Rows of `-m` that every kind of message has.
+/// Fields of `-m` in every kind of message.
 pub(super) const SK: &[Field] = &[
     sk(
         "mem.rmem_alloc",
@@ -85,7 +84,7 @@ pub(super) const SK: &[Field] = &[
     DROPS.text(SKMEM),
 ];
 
-/// Also a listener's, of which what a full queue turned away is seen.
+/// Also for listeners, where it shows what a full queue rejected.
 pub(super) const DROPS: Field = sk(
     "mem.drops",
     plain!(|r| r.socket.sk_mem_info()?.drops()),
@@ -97,7 +96,7 @@ pub(super) const DROPS: Field = sk(
 .tokens("d")
 .counter(Unit::Packets);
 
-/// The same for sockets whose memory ss prints inside another token.
+/// The same fields for sockets whose memory `ss` prints inside another token.
 pub(super) const SILENT: &[Field] = &{
     let mut rows = [SK[0], SK[1], SK[2], SK[3], SK[4], SK[5], SK[6], SK[7], SK[8]];
     let mut at = 0;
@@ -108,7 +107,7 @@ pub(super) const SILENT: &[Field] = &{
     rows
 };
 
-/// Rows of `-m` from inet tables of kernels without the newer report.
+/// Fields of `-m` for inet tables of kernels without the newer report.
 pub(super) const OLD: &[Field] = &[
     mem("mem.old_rmem", mem!(rmem), "Receive memory, from kernels without the newer report.", "idiag_rmem")
         .tokens("r")
@@ -125,7 +124,7 @@ pub(super) const OLD: &[Field] = &[
         .text(MEM),
 ];
 
-/// The newer report, where there is one.
+/// Appends the newer report, if there is one.
 pub(super) fn fmt_skmem(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
     let Some(mem) = row.socket.sk_mem_info() else { return };
     put_skmem(out, mem);

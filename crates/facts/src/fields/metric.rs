@@ -1,19 +1,19 @@
-//! What a number counts, and what becomes of it over time.
+//! The unit of a number, and its behaviour over time.
 
-/// What a number counts.
+/// The unit of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Nothing that has a unit: an identifier, a mode, a name.
+    /// No unit: an identifier, a mode, a name.
     None,
-    /// Things: sockets, marks, probes.
+    /// A number of things: sockets, marks, probes.
     Count,
     /// Bytes.
     Bytes,
-    /// Bytes in a second.
+    /// Bytes per second.
     BytesPerSecond,
     /// Segments.
     Packets,
-    /// Segments in a second.
+    /// Segments per second.
     PacketsPerSecond,
     /// Microseconds.
     Microseconds,
@@ -21,18 +21,18 @@ pub enum Unit {
     Milliseconds,
     /// Seconds.
     Seconds,
-    /// Ticks of the kernel's clock, whose rate the machine knows.
+    /// Ticks of the kernel's clock, whose rate depends on the machine.
     Ticks,
-    /// Parts of 256 (BBR gains).
+    /// Units of 1/256 (BBR gains).
     Per256,
-    /// Parts of 1024 (DCTCP's share of marks).
+    /// Units of 1/1024 (DCTCP's fraction of marks).
     Per1024,
-    /// Parts of a whole, which is 1.
+    /// A fraction of 1.
     Share,
 }
 
 impl Unit {
-    /// What it is called; `None` for no unit.
+    /// The name of the unit; `None` if there is no unit.
     pub const fn name(self) -> Option<&'static str> {
         Some(match self {
             Self::None => return None,
@@ -51,29 +51,28 @@ impl Unit {
         })
     }
 
-    /// Whether it measures time in a unit that does not depend on the machine.
+    /// Whether it is a unit of time that does not depend on the machine.
     pub const fn is_time(self) -> bool {
         matches!(self, Self::Microseconds | Self::Milliseconds | Self::Seconds)
     }
 }
 
-/// What becomes of the values of several sockets taken together.
+/// How values of several sockets can be combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Together {
     /// They add up: bytes, packets, time spent.
     Sum,
-    /// They add up to something, which is not what one asks for first: rates,
-    /// windows, limits.
+    /// The sum is meaningful, but not the default: rates, windows, limits.
     Most,
-    /// A sum of them means nothing: round-trip times, sizes of a segment, factors.
+    /// The sum is meaningless: round-trip times, segment sizes, factors.
     NoSum,
-    /// They are no amounts, so neither a sum nor a mean of them means anything:
-    /// ports, identifiers, states.
+    /// Neither sum nor mean is meaningful, since values are not amounts: ports, identifiers,
+    /// states.
     NoMean,
 }
 
 impl Together {
-    /// What [`Metric`] and [`Unit`] say, unless the row says more.
+    /// The default for a metric and a unit.
     pub(super) const fn of(metric: Metric, unit: Unit) -> Self {
         match (metric, unit) {
             (Metric::Info | Metric::State, _) => Self::NoMean,
@@ -84,23 +83,23 @@ impl Together {
     }
 }
 
-/// What becomes of a value over time.
+/// The behaviour of a value over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
-    /// A description, such as an address or an identifier: it makes no time
-    /// series, and no arithmetic on it means anything.
+    /// A description, such as an address or an identifier: it is not a time series, and
+    /// arithmetic on it is meaningless.
     Info,
-    /// One of a few states, told by a word or a number: what changes is which.
+    /// One of a few states, given by a word or a number.
     State,
-    /// An amount that goes up and down.
+    /// An amount that rises and falls.
     Gauge,
-    /// An amount that only goes up while the socket lives, up to the width of its
-    /// [`Kind`](super::Kind), after which it begins again at zero.
+    /// An amount that only rises while the socket exists, until it exceeds the width of its
+    /// [`Kind`](super::Kind) and wraps to zero.
     Counter,
 }
 
 impl Metric {
-    /// What it is called.
+    /// The name of the metric.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Info => "info",

@@ -1,11 +1,11 @@
-//! The table of facts: one row for each thing that a socket can report.
+//! The table of fields: one entry for each fact that a socket can report.
 //!
-//! Text, filter operands and the plan of what to ask the kernel for all read
-//! these rows, and nothing else knows a field by name.  Adding a field is one
-//! accessor (in `sockdiag-wire`) and one row here.
+//! Text output, filter operands and the requests to the kernel are all derived from these
+//! entries, and nothing else knows a field by name.  Adding a field takes one accessor (in
+//! `sockdiag-wire`) and one entry here.
 //!
-//! Invariant: names are unique, docs are sentences, and the order of the rows
-//! in a block is the order in which `ss` prints them.
+//! Invariant: names are unique, descriptions are sentences, and the order of fields in a block
+//! is the order in which `ss` prints them.
 
 mod around;
 mod block;
@@ -19,7 +19,7 @@ mod endpoint;
 mod event;
 mod exposure;
 mod extended;
-// The whole table, row by row: too much for an interpreter.
+// Tests of the whole table are too slow for an interpreter such as Miri.
 #[cfg(all(test, not(miri)))]
 mod fit;
 mod groups;
@@ -75,7 +75,7 @@ use crate::model::Row;
 pub use crate::model::words::Word;
 use read::{plain, text, word};
 
-/// How the filter language spells a condition on a field, beyond its name.
+/// The syntax of a field's keyword in the filter language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operand {
     /// `src HOST`.
@@ -101,37 +101,36 @@ pub enum Operand {
 pub struct Field {
     /// Stable name, unit last: `tcp.rtt_us`.
     pub name: &'static str,
-    /// Reads it, as the source tells it: see [`Field::read`] for what the number
-    /// means.
+    /// Reads the value as the source reports it; see [`Field::read`] for special numbers.
     pub get: Accessor,
-    /// One sentence: what it means.
+    /// Its meaning, in one sentence.
     pub doc: &'static str,
-    /// The kernel's own name for it, or the file it is read from.
+    /// The kernel's name for it, or the file that it is read from.
     pub source: &'static str,
-    /// What its values are.
+    /// The type of its values.
     pub kind: Kind,
-    /// What the number counts.
+    /// The unit of the number.
     pub unit: Unit,
-    /// What becomes of it over time.
+    /// The behaviour of its value over time.
     pub metric: Metric,
-    /// What becomes of those of several sockets.
+    /// How values of several sockets can be combined.
     pub together: Together,
-    /// Whether people see it without its unit, which is another one of some sockets.
+    /// Whether people see it without its unit, which differs between sockets.
     pub bare: bool,
     none: Option<Special>,
     unlimited: Option<Special>,
-    /// Whether some of its numbers are not reported: a sentinel other than zero, or those
-    /// of the records that do not have it.
+    /// Whether some of its numbers are left out: a sentinel other than zero, or the number
+    /// of a record that does not have the field.
     has_gaps: bool,
     /// The records that have it.
     records: Records,
-    /// What reading it costs.
+    /// What has to be requested to read it.
     pub needs: Needs,
-    /// The options that ask for it; printed with any of its block's.
+    /// The options that request it; it is printed with any option of its block.
     pub groups: Groups,
-    /// The keyword of the filter language that tests it, besides its name.
+    /// Its keyword in the filter language, if it has one in addition to its name.
     pub operand: Option<(&'static str, Operand)>,
-    /// What a condition takes as its value.
+    /// The values that a condition accepts.
     pub spelling: &'static Spelling,
     /// How `ss` prints it.
     pub ss: SsText,
@@ -147,21 +146,21 @@ enum Records {
     Associations,
 }
 
-/// What a field says of a row, with the numbers that are none told apart.
+/// The value of a field in a row, with special numbers distinguished.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reading<'r> {
     /// The source does not report it.
     Absent,
-    /// The source says that there is none: no measurement yet, no port, no mark.
+    /// The source reports "none": no measurement yet, no port, no mark.
     None,
-    /// There is no limit.
+    /// The source reports "no limit".
     Unlimited,
-    /// This.
+    /// A value.
     Value(Value<'r>),
 }
 
 impl Field {
-    /// A silent field without unit or cost; the methods below refine it.
+    /// A field without unit, needs or text; the methods below refine it.
     pub const fn new(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Self {
         Self {
             name,
@@ -185,7 +184,7 @@ impl Field {
         }
     }
 
-    /// Says that its numbers stand for these words.
+    /// Declares the words that its numbers stand for.
     #[must_use]
     pub const fn words(mut self, words: &'static [Word]) -> Self {
         self.kind = match self.kind {
@@ -195,7 +194,7 @@ impl Field {
         self
     }
 
-    /// Says that its numbers are flags, which have these words.
+    /// Declares that its bits are flags with these words.
     #[must_use]
     pub const fn flags(mut self, words: &'static [Word]) -> Self {
         self.kind = match self.kind {
@@ -205,7 +204,7 @@ impl Field {
         self
     }
 
-    /// Says that its numbers are identities, of which every digit counts.
+    /// Declares that its numbers are identifiers, in which every digit matters.
     #[must_use]
     pub const fn wide(mut self) -> Self {
         self.kind = match self.kind {
@@ -215,7 +214,7 @@ impl Field {
         self
     }
 
-    /// The number by which the source says that there is none.
+    /// Declares the number by which the source reports "none".
     #[must_use]
     pub const fn none(mut self, number: i128) -> Self {
         self.none = Some(Special::of(number, self.kind));
@@ -223,7 +222,7 @@ impl Field {
         self
     }
 
-    /// The number by which the source says that there is no limit.
+    /// Declares the number by which the source reports "no limit".
     #[must_use]
     pub const fn unlimited(mut self, number: i128) -> Self {
         self.unlimited = Some(Special::of(number, self.kind));
@@ -231,7 +230,7 @@ impl Field {
         self
     }
 
-    /// Says that it goes up and down.
+    /// Declares that it rises and falls.
     #[must_use]
     pub const fn gauge(mut self, unit: Unit) -> Self {
         self.metric = Metric::Gauge;
@@ -240,36 +239,36 @@ impl Field {
         self
     }
 
-    /// Says that those of several sockets add up, whatever its unit says.
+    /// Declares that values of several sockets add up, whatever the unit.
     #[must_use]
     pub const fn sum(mut self) -> Self {
         self.together = Together::Sum;
         self
     }
 
-    /// Says that it is a window or a limit: sums of it are made only where they are
-    /// asked for.
+    /// Declares that it is a window or a limit, which is only summed on request.
     #[must_use]
     pub const fn level(mut self) -> Self {
         self.together = Together::Most;
         self
     }
 
-    /// Says that it is the size or the place of one thing: a sum of it means nothing.
+    /// Declares that it is the size or position of a single thing, so that a sum is
+    /// meaningless.
     #[must_use]
     pub const fn size(mut self) -> Self {
         self.together = Together::NoSum;
         self
     }
 
-    /// Says that its unit is another one of some sockets.
+    /// Declares that its unit differs between sockets.
     #[must_use]
     pub const fn bare(mut self) -> Self {
         self.bare = true;
         self
     }
 
-    /// Says that it only goes up.
+    /// Declares that it only rises.
     #[must_use]
     pub const fn counter(mut self, unit: Unit) -> Self {
         self.metric = Metric::Counter;
@@ -278,14 +277,14 @@ impl Field {
         self
     }
 
-    /// Says that it is one of a few states, which come and go.
+    /// Declares that it is one of a few states.
     #[must_use]
     pub const fn state(mut self) -> Self {
         self.metric = Metric::State;
         self
     }
 
-    /// Says that only these records have its number, although others have room for it.
+    /// Restricts it to these records; the others have room for its number but do not set it.
     #[must_use]
     const fn only_of(mut self, records: Records) -> Self {
         self.records = records;
@@ -293,106 +292,105 @@ impl Field {
         self
     }
 
-    /// Adds costs.
+    /// Adds needs of its value.
     #[must_use]
     pub const fn needs(mut self, needs: Needs) -> Self {
         self.needs = self.needs.union(needs);
         self
     }
 
-    /// Says that replies of this kind of socket have it always: no walk leaves it out.
+    /// Declares that every reply of this kind of socket contains it, even one from a walk.
     #[must_use]
     pub(super) const fn in_every_reply(mut self) -> Self {
         self.needs = self.needs.minus(Needs::PARTS);
         self
     }
 
-    /// Names the options that ask for it.
+    /// Declares the options that request it.
     #[must_use]
     pub const fn group(mut self, groups: Groups) -> Self {
         self.groups = groups;
         self
     }
 
-    /// Gives it a keyword in the filter language.
+    /// Declares its keyword in the filter language.
     #[must_use]
     pub const fn operand(mut self, keyword: &'static str, operand: Operand) -> Self {
         self.operand = Some((keyword, operand));
         self
     }
 
-    /// Says what a condition takes as its value.
+    /// Declares the values that a condition accepts.
     #[must_use]
     pub const fn spelled(mut self, spelling: &'static Spelling) -> Self {
         self.spelling = spelling;
         self
     }
 
-    /// Adds costs of its text.
+    /// Adds needs of its text.
     #[must_use]
     pub const fn print_needs(mut self, needs: Needs) -> Self {
         self.ss.needs = self.ss.needs.union(needs);
         self
     }
 
-    /// Prints it only beside these.
+    /// Declares that it is printed only if these groups are shown too.
     #[must_use]
     pub const fn only_with(mut self, groups: Groups) -> Self {
         self.ss.only_with = groups;
         self
     }
 
-    /// Says how `ss` prints it.
+    /// Declares how `ss` prints it.
     #[must_use]
     pub const fn text(mut self, text: Text) -> Self {
         self.ss.text = text;
         self
     }
 
-    /// Says what its text looks like, for manuals; every [`Text::Custom`] has it.
+    /// Declares the form of its text, for manuals; every [`Text::Custom`] has one.
     #[must_use]
     pub const fn shape(mut self, shape: &'static str) -> Self {
         self.ss.shape = shape;
         self
     }
 
-    /// Words of the text that stand before its value and are no other token: those
-    /// inside another field's token too.
+    /// Declares the words before its value in the text that are not tokens of their own,
+    /// including those inside another field's token.
     #[must_use]
     pub const fn tokens(mut self, words: &'static str) -> Self {
         self.ss.words = words;
         self
     }
 
-    /// The words of the text that name it: `minrtt`, and `bl` inside `skmem:(...)`.
+    /// The words in the text that identify it: `minrtt`, or `bl` inside `skmem:(...)`.
     pub fn token_words(&self) -> impl Iterator<Item = &'static str> {
         self.ss.words()
     }
 
-    /// Whether it stands in a column of the text.
+    /// Whether the text shows it in a column.
     pub const fn heads_a_column(&self) -> bool {
         matches!(self.ss.text, Text::Column(..))
     }
 
-    /// What its token looks like; `None` if it has none of its own.
+    /// The form of its token; `None` if it has none of its own.
     pub fn token(&self) -> Option<String> {
         self.ss.token()
     }
 
-    /// The number by which the source says that there is none: nothing measured
-    /// yet, no port, no mark.  [`Field::get`] gives it as it is, or gives nothing.
+    /// The number by which the source reports "none": nothing measured yet, no port, no mark.
+    /// [`Field::get`] returns this number or `None`.
     pub const fn none_number(&self) -> Option<i128> {
         self.number(self.none)
     }
 
-    /// The number by which the source says that there is no limit, which
-    /// [`Field::get`] gives as it is.
+    /// The number by which the source reports "no limit", which [`Field::get`] returns
+    /// unchanged.
     pub const fn unlimited_number(&self) -> Option<i128> {
         self.number(self.unlimited)
     }
 
-    /// Its doc, which numbers mean that there is none or no limit, and which words
-    /// its numbers have.
+    /// Its description, followed by its special numbers and the words of its numbers.
     pub fn meaning(&self) -> String {
         let special = [(self.none_number(), "none"), (self.unlimited_number(), "unlimited")];
         let special = special.into_iter().filter_map(|(number, what)| {
@@ -404,17 +402,16 @@ impl Field {
         parts.join(" ")
     }
 
-    /// What it says of a row.  A number by which the source says that there is none
-    /// or no limit is no amount, so it is absent; zero stays zero, which nobody
-    /// takes for much.
+    /// The value in a row.  Special numbers for "none" and "no limit" are not amounts, so they
+    /// become `None`; zero remains zero, which is never mistaken for a large amount.
     #[inline]
     pub fn value<'r>(&self, row: &'r Row<'r>) -> Option<Value<'r>> {
         let value = (self.get)(row);
         if value.is_some_and(|value| self.leaves_out(value, row)) { None } else { value }
     }
 
-    /// Whether the source says by this number that there is none or no limit, or says
-    /// nothing by it: the row's record does not have the field.  Zero is said as it is.
+    /// Whether this number is not a value: the source's "none" or "no limit", or a number that
+    /// the row's record does not set.  Zero counts as an ordinary number.
     #[inline]
     pub fn leaves_out(&self, value: Value<'_>, row: &Row<'_>) -> bool {
         self.has_gaps && value.as_i128().is_some_and(|number| self.is_gap(number, row))
@@ -442,7 +439,7 @@ impl Field {
         }
     }
 
-    /// What it says of a row, with the numbers that are none told apart.
+    /// The value in a row, with special numbers distinguished.
     pub fn read<'r>(&self, row: &'r Row<'r>) -> Reading<'r> {
         let Some(value) = (self.get)(row) else { return Reading::Absent };
         let number = match value {
@@ -459,7 +456,7 @@ impl Field {
     }
 }
 
-/// A row of what `-i` shows, read from `INET_DIAG_INFO` or what comes with it.
+/// A field of `-i`, read from `INET_DIAG_INFO` or an attribute that comes with it.
 const fn info_row(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Field {
     Field::new(name, read, doc, source).needs(Needs::INFO).group(Groups::INFO)
 }

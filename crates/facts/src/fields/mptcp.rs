@@ -1,8 +1,8 @@
-//! What MPTCP tells of a connection, all its subflows together.
+//! The data that MPTCP reports about a connection, for all its subflows together.
 //!
-//! Rows in the order in which `ss -i` prints them; the silent one at the end is
-//! newer than `ss`.  A kernel sends as much of `struct mptcp_info` as it knows:
-//! what it did not send is absent, and printed as nothing, as zero is.
+//! Fields are in the order in which `ss -i` prints them; the silent one at the end is newer
+//! than `ss`.  A kernel sends as much of `struct mptcp_info` as it knows.  Members that it did
+//! not send are absent; like zeros, they are not printed.
 //!
 //! Source: `struct mptcp_info` (linux/mptcp.h).
 
@@ -14,8 +14,7 @@ use crate::model::Row;
 use crate::model::words::FALSE_TRUE;
 use crate::number::put_hex;
 
-/// `mptcp_info`, where the reply carries one and the protocol gives the
-/// attribute that meaning.
+/// `mptcp_info`, if the reply contains it and the protocol gives the attribute this meaning.
 fn info<'a>(row: &Row<'a>) -> Option<MptcpInfo<'a>> {
     row.socket.attrs().filter(|_| row.socket.protocol == IPPROTO_MPTCP)?.mptcp_info()
 }
@@ -43,7 +42,7 @@ const fn count(
     row(name, read, doc, source).gauge(Unit::Count).text(Text::Nonzero(token))
 }
 
-/// Rows in print order.
+/// Fields in print order.
 pub(super) const MPTCP: &[Field] = &[
     count("mptcp.subflows", get!(subflows), "Subflows beyond the first.", "mptcpi_subflows", "subflows"),
     count(

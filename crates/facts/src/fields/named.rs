@@ -1,23 +1,22 @@
-//! Fields by the names that people type.
+//! Resolves the names of fields that users type.
 //!
-//! The full name of a field always works.  A shorter one works where it can
-//! mean only one thing.  The word by which the text shows a value means that
-//! value, whatever else is called so: `minrtt` is `tcp.min_rtt_us`, which `-i`
-//! prints so, and not Vegas's `vegas.minrtt_us`.  Then comes what stands behind
-//! the point, with or without its unit (`rtt_us` or `rtt` for `tcp.rtt_us`), then
-//! a member of a list (`pid`).  Of several fields only those count that sockets of
-//! the tables asked for can report; where several are left nothing is chosen, but
-//! that what the socket itself says goes before what is found out around it.
-//! What only /proc text says gives way to what the kernel says under the same
-//! word: where the kernel answers, it is nowhere.
+//! The full name of a field always works.  A shorter one works if it is unambiguous; it is
+//! resolved in this order.  A word in the text output means the value after it, whatever else
+//! has this name: `minrtt` is `tcp.min_rtt_us`, which `-i` prints that way, and not
+//! `vegas.minrtt_us`.  Next comes the part after the dot, with or without its unit (`rtt_us`
+//! or `rtt` for `tcp.rtt_us`), and then a member of a list (`pid`).  Among several matches,
+//! only fields that sockets of the listed tables can report count.  If several remain, the
+//! name is ambiguous, except that the socket's own fields take precedence over those of its
+//! surroundings.  Fields of /proc text yield to fields from the kernel with the same word,
+//! since the kernel's replies do not contain them.
 
 use std::fmt;
 
 use super::{Catalog, Field, Kind, Needs, Part, Spelling, Unit};
 use crate::model::TableSet;
 
-/// Subjects of what is found out around a socket, and of what one congestion control
-/// keeps for itself; the socket's own facts go before.
+/// Subjects that describe a socket's surroundings, or the data of one congestion control
+/// algorithm; the socket's own fields take precedence.
 const AROUND: [&str; 14] = [
     "netns",
     "peer",
@@ -35,13 +34,13 @@ const AROUND: [&str; 14] = [
     "delta",
 ];
 
-/// The subject of what only /proc text says.
+/// The subject of fields that only /proc text has.
 const PROC: &str = "proc.";
 
-/// Units that a name may leave out.
+/// Units that may be omitted from names.
 const UNITS: [&str; 5] = ["_bytes_per_s", "_bytes", "_us", "_ms", "_s"];
 
-/// Other words for fields.
+/// Aliases of fields.
 const ALIASES: [(&str, &str); 16] = [
     ("local.address", "local.addr"),
     ("remote.address", "remote.addr"),
@@ -61,19 +60,19 @@ const ALIASES: [(&str, &str); 16] = [
     ("slice", "unit.slice"),
 ];
 
-/// What a name stands for.
+/// The meaning of a name.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Named {
     /// The field.
     pub field: &'static Field,
-    /// The place of a member, where the name is that of one.
+    /// The index of the member, if the name is that of a member.
     pub member: Option<usize>,
-    /// Whether the name leaves out a unit that the field's has.
+    /// Whether the name omits the unit in the field's name.
     pub without_unit: bool,
 }
 
 impl Named {
-    /// What its values are; those of a member are taken one by one.
+    /// The type of its values; for a member, of one element's value.
     pub fn kind(&self) -> Kind {
         match self.member.and_then(|at| self.field.kind.members().get(at)) {
             Some(member) => member.kind,
@@ -81,7 +80,7 @@ impl Named {
         }
     }
 
-    /// What the number counts.
+    /// The unit of the number.
     pub fn unit(&self) -> Unit {
         match self.member.and_then(|at| self.field.kind.members().get(at)) {
             Some(member) => member.unit,
@@ -89,12 +88,12 @@ impl Named {
         }
     }
 
-    /// Whether the name as it was given ends in the unit: `rtt_us`, not `rtt`.
+    /// Whether the typed name ends in the unit: `rtt_us`, not `rtt`.
     pub fn says_unit(&self) -> bool {
         !self.without_unit && UNITS.iter().any(|unit| self.field.name.ends_with(unit))
     }
 
-    /// What a condition takes as its value.
+    /// The values that a condition accepts.
     pub fn spelling(&self) -> &'static Spelling {
         match self.member.and_then(|at| self.field.kind.members().get(at)) {
             Some(member) => member.spelling,
@@ -102,7 +101,7 @@ impl Named {
         }
     }
 
-    /// What reading it costs.
+    /// What has to be requested to read it.
     pub fn needs(&self, catalog: &Catalog) -> Needs {
         let needs = catalog.needs_of(self.field.name);
         match self.member.and_then(|at| self.field.kind.members().get(at)) {
@@ -112,17 +111,17 @@ impl Named {
     }
 }
 
-/// A name that stands for nothing, or for several things.
+/// A name that matches no field or several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameError {
-    /// No field is called so; the most alike names are.
+    /// No field has this name; some have similar names.
     Unknown {
         /// The name as typed.
         name: String,
-        /// Names that differ little.
+        /// Similar names.
         alike: Vec<&'static str>,
     },
-    /// Several fields are.
+    /// Several fields match.
     Ambiguous {
         /// The name as typed.
         name: String,
@@ -154,18 +153,18 @@ impl fmt::Display for NameError {
 impl std::error::Error for NameError {}
 
 impl Catalog {
-    /// What a name stands for, whatever the tables.
+    /// Resolves a name, for all tables.
     ///
     /// # Errors
-    /// Where that is nothing, or more than one thing.
+    /// When the name matches no field or several.
     pub fn named(&self, typed: &str) -> Result<Named, NameError> {
         self.named_of(typed, TableSet::EVERY)
     }
 
-    /// What a name stands for where sockets of these tables are asked for.
+    /// Resolves a name for a listing of these tables.
     ///
     /// # Errors
-    /// Where that is nothing, or more than one thing that they can report.
+    /// When the name matches no field, or several that these tables report.
     pub fn named_of(&self, typed: &str, tables: TableSet) -> Result<Named, NameError> {
         let name = full_name(typed);
         if let Some(field) = self.field(name) {
@@ -177,19 +176,19 @@ impl Catalog {
         {
             return Ok(Named { field, member: Some(at), without_unit: false });
         }
-        // With its unit the word that the text shows still means what it shows.
+        // A word of the text keeps its meaning if a unit is appended to it.
         let bare = UNITS.iter().find_map(|unit| name.strip_suffix(unit)).unwrap_or(name);
         let shown = |field: &&'static Field| field.token_words().any(|word| word == bare);
         let ends = self.ending(name, false);
         let ends_as_shown = ends.iter().copied().filter(shown).collect();
         let steps = [self.printed(name, tables), ends_as_shown, ends, self.ending(name, true)];
-        // A word that only tables print which are not listed stands for another field.
+        // A word that only unlisted tables print is resolved to another field.
         let is_listed = |found: &Vec<&'static Field>| found.iter().any(|field| self.reports(tables, field));
         let skipped = steps.iter().position(is_listed).unwrap_or(0);
         for found in steps.into_iter().skip(skipped) {
             let found = self.reported(found, tables);
             if let Some(field) = preferred(&found) {
-                // Without a unit a number of a time may be meant in any.
+                // A name without the unit of time allows values in any unit.
                 let without_unit =
                     UNITS.iter().any(|unit| field.name.ends_with(unit)) && !field.name.ends_with(name);
                 return Ok(Named { field, member: None, without_unit });
@@ -223,7 +222,8 @@ impl Catalog {
         }
     }
 
-    /// Those that sockets of these tables can report; all, if they can report none.
+    /// The fields that sockets of these tables can report; all fields if none of them can be
+    /// reported.
     fn reported(&self, found: Vec<&'static Field>, tables: TableSet) -> Vec<&'static Field> {
         if found.len() < 2 {
             return found;
@@ -232,14 +232,14 @@ impl Catalog {
         if reported.is_empty() { found } else { reported }
     }
 
-    /// The field of this name, in full or short, that has members.
+    /// The field with this full or short name, if it has members.
     fn list(&self, name: &str) -> Option<&'static Field> {
         let name = full_name(name);
         let field = self.field(name).or_else(|| preferred(&self.ending(name, false)))?;
         (!field.kind.members().is_empty()).then_some(field)
     }
 
-    /// Fields with this behind the point, each name once.
+    /// Fields with this part after the dot, each name once.
     fn ending(&self, name: &str, without_unit: bool) -> Vec<&'static Field> {
         let mut found: Vec<&'static Field> = Vec::new();
         for field in self.fields().filter(|field| !field.name.starts_with(PROC)) {
@@ -256,8 +256,8 @@ impl Catalog {
         found
     }
 
-    /// Fields that the text shows behind this word of sockets of these tables, or else
-    /// of any: each name once, and none behind what heads a column.
+    /// Fields that the text prints after this word for sockets of these tables, or otherwise
+    /// of any table, each name once.  If one heads a column, only such fields.
     fn printed(&self, name: &str, tables: TableSet) -> Vec<&'static Field> {
         let of_tables = self.printed_of(name, |part| part.tables.intersects(tables));
         if of_tables.is_empty() { self.printed_of(name, |_| true) } else { of_tables }
@@ -271,7 +271,7 @@ impl Catalog {
                 found.push(field);
             }
         }
-        // What only /proc text says gives way to what the kernel says so.
+        // Fields of /proc text yield to those of the kernel.
         if found.iter().any(|field| !field.name.starts_with(PROC)) {
             found.retain(|field| !field.name.starts_with(PROC));
         }
@@ -281,7 +281,7 @@ impl Catalog {
         found
     }
 
-    /// The names nearest to a wrong one; for a subject, its own.
+    /// The names most similar to a wrong one; for the name of a subject, its fields.
     fn alike(&self, typed: &str) -> Vec<&'static str> {
         let of_subject = |field: &&Field| field.name.split_once('.').is_some_and(|(of, _)| of == typed);
         let own: Vec<_> = self.fields().filter(of_subject).map(|field| field.name).take(3).collect();
@@ -304,12 +304,12 @@ impl Catalog {
     }
 }
 
-/// The name that another word stands for, or the word.
+/// The full name for an alias; other words unchanged.
 fn full_name(word: &str) -> &str {
     ALIASES.iter().find(|(alias, _)| *alias == word).map_or(word, |(_, name)| name)
 }
 
-/// The only one, or the only one that the socket itself reports.
+/// The only field, or the only one that belongs to the socket itself.
 fn preferred(found: &[&'static Field]) -> Option<&'static Field> {
     let is_own = |field: &&&'static Field| {
         !field.name.split_once('.').is_some_and(|(subject, _)| AROUND.contains(&subject))
@@ -317,13 +317,14 @@ fn preferred(found: &[&'static Field]) -> Option<&'static Field> {
     let mut own = found.iter().filter(is_own);
     match (found, own.next(), own.next()) {
         ([only], ..) => Some(only),
-        // Few sockets have a protocol above TCP, and few people know that word.
+        // Few sockets have a protocol on top of TCP, and few people know the term ULP.
         (_, Some(only), None) if !only.name.starts_with("ulp.") => Some(only),
         _ => None,
     }
 }
 
-/// How many letters have to change (Levenshtein); long texts are far apart.
+/// The number of characters that have to change (Levenshtein distance); unlimited for long
+/// texts.
 pub fn distance(a: &str, b: &str) -> usize {
     if a.len().max(b.len()) > 64 {
         return usize::MAX;
@@ -419,7 +420,7 @@ mod tests {
         assert!(name.contains("ulp.name") && name.contains("container.name"), "{name}");
     }
 
-    /// Whoever types a filter may type anything.
+    /// Users may type anything, so every name must be resolved in bounded time.
     #[test]
     fn no_name_is_looked_up_without_end() {
         let catalog = Catalog::standard().without("cgroup.path").without("local.addr");

@@ -1,4 +1,4 @@
-//! What a field costs.
+//! What fields need: parts of requests, and lookups.
 
 use sockdiag_wire::inet_req::{
     EXT_CONG, EXT_INFO, EXT_MEMINFO, EXT_SKMEMINFO, EXT_TCLASS, EXT_TOS, EXT_VEGASINFO,
@@ -7,28 +7,28 @@ use sockdiag_wire::inet_req::{
 use crate::past::{Counter, CounterSet};
 
 bit_set! {
-    /// What a field costs: parts of the request, and look-ups.
+    /// What a field needs: parts of the request, and lookups.
     ///
-    /// The plan is the union over the fields that are shown or filtered on.
+    /// A listing needs the union over all fields that are shown or filtered on.
     /// [`Needs::NONE`]: the field is in every reply.
     Needs(u64) {
         /// `INET_DIAG_MEMINFO`.
         MEMINFO,
         /// `INET_DIAG_INFO`.
         INFO,
-        /// `INET_DIAG_VEGASINFO`, which brings DCTCP and BBR too.
+        /// `INET_DIAG_VEGASINFO`, which also requests the data of DCTCP and BBR.
         VEGASINFO,
         /// `INET_DIAG_CONG`.
         CONG,
         /// `INET_DIAG_TOS`.
         TOS,
-        /// `INET_DIAG_TCLASS`, which brings the class id too.
+        /// `INET_DIAG_TCLASS`, which also requests the class id.
         TCLASS,
         /// `INET_DIAG_SKMEMINFO`.
         SKMEMINFO,
         /// Values of BPF maps: an attribute of the request.
         BPF_STORAGES,
-        /// Nothing to ask for: the kernel tells it who has `CAP_NET_ADMIN` alone.
+        /// No request: the kernel only sends it to processes with `CAP_NET_ADMIN`.
         NET_ADMIN,
         /// `UDIAG_SHOW_VFS`.
         UNIX_VFS,
@@ -54,19 +54,19 @@ bit_set! {
         ADDRESSES,
         /// Paths of cgroups.
         CGROUPS,
-        /// Names of hosts, where `-r` asks for them.
+        /// Names of hosts, if `-r` requests them.
         HOSTS,
-        /// Names of services, unless `-n` forbids them.
+        /// Names of services, unless `-n` is given.
         SERVICES,
-        /// Names of netlink protocols and of the processes that have port ids.
+        /// Names of netlink protocols, and of the processes whose ids are port ids.
         NETLINK_NAMES,
         /// Names of users.
         USERS,
-        /// Owners: processes and their descriptors.
+        /// Processes that hold sockets, and their descriptors.
         PROCESSES,
         /// Command lines and users of the processes that hold sockets.
         COMMANDS,
-        /// SELinux contexts of sockets and of those that hold them.
+        /// SELinux contexts of sockets and of the processes that hold them.
         CONTEXTS,
         /// The other ends of connections.
         PEERS,
@@ -74,73 +74,73 @@ bit_set! {
         PORT_RANGE,
         /// Ephemeral ports in use, by destination.
         PORTS,
-        /// Containers and units: of the socket's own cgroup, or of its holders'.
+        /// Containers and units, from the cgroup of the socket or of its holders.
         WORKLOADS,
-        /// An earlier look at the same socket.
+        /// A previous observation of the same socket.
         TWO_LOOKS,
-        /// Look-ups of what is left of ended connections.
+        /// Lookups of TIME-WAIT remains of ended connections.
         ENDING,
-        /// A counter of the earlier look: `tcpi_bytes_sent`.
+        /// The counter `tcpi_bytes_sent` of the previous observation.
         KEEP_BYTES_SENT,
-        /// Likewise `tcpi_bytes_received`.
+        /// The previous `tcpi_bytes_received`.
         KEEP_BYTES_RECEIVED,
-        /// Likewise `tcpi_bytes_acked`.
+        /// The previous `tcpi_bytes_acked`.
         KEEP_BYTES_ACKED,
-        /// Likewise `tcpi_bytes_retrans`.
+        /// The previous `tcpi_bytes_retrans`.
         KEEP_BYTES_RETRANS,
-        /// Likewise `tcpi_segs_out`.
+        /// The previous `tcpi_segs_out`.
         KEEP_SEGS_OUT,
-        /// Likewise `tcpi_segs_in`.
+        /// The previous `tcpi_segs_in`.
         KEEP_SEGS_IN,
-        /// Likewise `tcpi_data_segs_out`.
+        /// The previous `tcpi_data_segs_out`.
         KEEP_DATA_SEGS_OUT,
-        /// Likewise `tcpi_total_retrans`.
+        /// The previous `tcpi_total_retrans`.
         KEEP_TOTAL_RETRANS,
-        /// Likewise `tcpi_dsack_dups`.
+        /// The previous `tcpi_dsack_dups`.
         KEEP_DSACK_DUPS,
-        /// Likewise `tcpi_busy_time`.
+        /// The previous `tcpi_busy_time`.
         KEEP_BUSY_TIME,
-        /// Likewise `tcpi_rwnd_limited`.
+        /// The previous `tcpi_rwnd_limited`.
         KEEP_RWND_LIMITED,
-        /// Likewise `tcpi_sndbuf_limited`.
+        /// The previous `tcpi_sndbuf_limited`.
         KEEP_SNDBUF_LIMITED,
-        /// Likewise what the socket dropped.
+        /// The previous number of packets that the socket dropped.
         KEEP_DROPS,
-        /// Likewise `tcpi_delivered_ce`.
+        /// The previous `tcpi_delivered_ce`.
         KEEP_DELIVERED_CE,
-        /// Likewise `tcpi_reord_seen`.
+        /// The previous `tcpi_reord_seen`.
         KEEP_REORD_SEEN,
-        /// Likewise `tcpi_rcv_ooopack`.
+        /// The previous `tcpi_rcv_ooopack`.
         KEEP_RCV_OOOPACK,
-        /// Likewise `tcpi_total_rto_time`.
+        /// The previous `tcpi_total_rto_time`.
         KEEP_TOTAL_RTO_TIME,
-        /// Likewise what waited to be read.
+        /// The previous receive queue.
         KEEP_RECV_Q,
-        /// Counters and settings of the namespace, and what its other sockets add up to.
+        /// Counters and settings of the namespace, and aggregates over its other sockets.
         AROUND,
-        /// What the doctor found at its last looks.
+        /// The doctor's most recent findings.
         FINDINGS,
-        /// Owner and inode: in every reply, but a walk of the kernel's tables reads
-        /// them only where they are needed, as the three below.
+        /// Owner and inode.  Every reply contains these and the three parts below, but a walk
+        /// of the kernel's tables reads them only on demand.
         OWNER,
         /// The cookie.
         COOKIE,
-        /// Which timer runs, and until when.
+        /// The timer and its expiry.
         TIMER,
-        /// Attributes that come unasked: directions shut down, mark, cgroup, options.
+        /// Attributes sent without a request: directions shut down, mark, cgroup, options.
         UNASKED,
-        /// The time: the value changes although nothing happens to the socket.
+        /// The current time: the value changes even if nothing happens to the socket.
         CLOCK,
     }
 }
 
 impl Needs {
-    /// What a reply of inet_diag has in any case, and a walk of the kernel's tables
-    /// only where it is needed.
+    /// The parts that every inet_diag reply contains, but that a walk of the kernel's tables
+    /// reads only on demand.
     pub const PARTS: Self = Self::OWNER.union(Self::COOKIE).union(Self::TIMER).union(Self::UNASKED);
 }
 
-/// The bits of `idiag_ext` that ask for each part of a reply of inet_diag.
+/// The bits of `idiag_ext` that request each part of an inet_diag reply.
 const INET_EXT: [(Needs, u8); 7] = [
     (Needs::MEMINFO, EXT_MEMINFO),
     (Needs::INFO, EXT_INFO),
@@ -151,7 +151,7 @@ const INET_EXT: [(Needs, u8); 7] = [
     (Needs::SKMEMINFO, EXT_SKMEMINFO),
 ];
 
-/// The counters that are kept from one look to the next.
+/// The counters to keep from one observation to the next.
 const KEPT: [(Needs, Counter); 18] = [
     (Needs::KEEP_BYTES_SENT, Counter::BytesSent),
     (Needs::KEEP_BYTES_RECEIVED, Counter::BytesReceived),
@@ -174,7 +174,7 @@ const KEPT: [(Needs, Counter); 18] = [
 ];
 
 impl Needs {
-    /// The counters that have to be kept from one look to the next.
+    /// The counters that have to be kept from one observation to the next.
     pub fn counters(self) -> CounterSet {
         let kept = KEPT.iter().filter(|(need, _)| self.has(*need));
         kept.fold(CounterSet::EMPTY, |all, (_, counter)| all.union(CounterSet::only(*counter)))

@@ -1,9 +1,9 @@
-//! What netlink sockets report.
+//! Fields of netlink sockets.
 //!
-//! The address of a netlink socket is its protocol, its port the port id;
-//! most processes have their process id for one, which is why `ss` shows the
-//! name of that process before it.  All that the options show of a netlink
-//! socket goes into the Process column, so that it is seen with `-p` only.
+//! The address of a netlink socket is its protocol; its port is the port id.  Most processes
+//! use their process id as port id, which is why `ss` prints the name of that process before
+//! it.  `ss` prints all details of a netlink socket in the Process column, so they only appear
+//! with `-p`.
 //!
 //! Source: linux/netlink_diag.h; `/proc/net/netlink`.
 
@@ -21,7 +21,7 @@ use crate::model::netlink::NetlinkSocket;
 use crate::model::{Addr, Detail, Row, SourceKind, protocol_names};
 use crate::number::{put_hex, put_i64, put_name, put_signed};
 
-/// Everything a netlink socket reports, in print order.
+/// All fields of a netlink socket, in print order.
 pub(super) const BLOCKS: &[Block] =
     &[Block::new(Groups::COLUMNS, &[endpoint::IDENTITY, ADDRESSES, DETAILS, memory::SILENT])];
 
@@ -87,9 +87,9 @@ const ADDRESSES: &[Field] = &[
     })),
 ];
 
-/// What the numbers are called, and settings that ss does not show.
+/// Names for the numbers, and settings that `ss` does not show.
 const DETAILS: &[Field] = &[
-    // ss guesses at the owner by the port id; the inode tells.
+    // `ss` guesses the process from the port id; the inode identifies it reliably.
     process::HOLDERS.text(Text::Silent),
     extended::INODE.in_every_reply().text(Text::Silent),
     extended::COOKIE.in_every_reply().text(Text::Silent),
@@ -176,7 +176,7 @@ const DETAILS: &[Field] = &[
     .group(Groups::COLUMNS),
 ];
 
-/// Settings of a socket.
+/// Flags of a socket.
 const FLAGS: &[Word] = &[
     Word::new(NDIAG_FLAG_CB_RUNNING, "cb-running"),
     Word::new(NDIAG_FLAG_PKTINFO, "pktinfo"),
@@ -196,7 +196,7 @@ fn each_group(row: &Row<'_>, take: &mut dyn FnMut(Item<'_>)) {
     }
 }
 
-/// The netlink protocol, in which only a damaged line of /proc is negative.
+/// The netlink protocol; 0 if the address is not a number.
 fn protocol(row: &Row<'_>) -> u32 {
     match row.socket.local.addr {
         Addr::Number(number) => number,
@@ -204,8 +204,8 @@ fn protocol(row: &Row<'_>) -> u32 {
     }
 }
 
-/// `*` for a port id of -1; unless names are not wanted `kernel` for 0, and
-/// for that of a process its name and the number.
+/// Appends `*` for port id -1.  Unless names are disabled, appends `kernel` for 0, and the
+/// process's name and the number for a process.
 fn put_portid(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
     match (row.socket.local.port, row.names.port_owner) {
         (-1, _) => out.push(b'*'),
@@ -220,7 +220,7 @@ fn put_portid(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
     }
 }
 
-/// The context of the kernel, or of the process of a port id.
+/// The context of the kernel, or of the process that the port id identifies.
 fn context<'r>(row: &'r Row<'_>) -> Option<&'r [u8]> {
     let contexts = row.names.contexts.filter(|_| netlink(row).is_some())?;
     match i32::try_from(row.socket.local.port).ok()? {
@@ -229,7 +229,7 @@ fn context<'r>(row: &'r Row<'_>) -> Option<&'r [u8]> {
     }
 }
 
-/// ` sk=0 cb=0 groups=0x00000000` with `-e`, a tab and the memory with `-m`.
+/// Appends ` sk=0 cb=0 groups=0x00000000` with `-e`, and a tab and the memory with `-m`.
 fn put_details(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
     let Some(netlink) = netlink(row) else { return };
     if style.groups.intersects(Groups::EXTENDED) {
@@ -246,7 +246,7 @@ fn put_details(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
     }
 }
 
-/// Eight hexadecimal digits (`%08x`).
+/// Appends eight hexadecimal digits (`%08x`).
 fn put_word(out: &mut Vec<u8>, word: u32) {
     for shift in (0..8).rev() {
         put_hex(out, (word >> (4 * shift) & 15).into());
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(details(SourceKind::Kernel, &whole, Groups::EXTENDED), groups);
         assert_eq!(details(SourceKind::Kernel, &whole, Groups::MEMORY), memory);
         assert_eq!(details(SourceKind::Kernel, &whole, Groups::INFO), "");
-        // The tab is there in any case; half a word of groups is none.
+        // The tab is always printed; an incomplete word of groups counts as none.
         let bare = reply(0, &[(1, &[1, 2])]);
         assert_eq!(details(SourceKind::Kernel, &bare, all), " sk=0 cb=0 groups=0x00000000\t");
         let line = b"ffff888003a5c000 4 0 ffffffff 0 0 1 2 0 17";

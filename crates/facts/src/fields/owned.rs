@@ -1,7 +1,7 @@
-//! Values that outlive their row, and values as text.
+//! Values that outlive their row, and their text for people.
 //!
-//! As text a value is for people: whatever bytes a process chose for its name,
-//! nothing in it acts on a terminal or breaks a line.
+//! The text never controls a terminal or breaks a line, whatever bytes a process chose for its
+//! name.
 
 use std::fmt;
 
@@ -17,9 +17,9 @@ pub enum OwnedValue {
     I64(i64),
     /// A ratio.
     F64(f64),
-    /// A fact that is either so or not.
+    /// A boolean.
     Bool(bool),
-    /// Text, in whatever encoding the kernel holds it.
+    /// Text, in the encoding in which the kernel stores it.
     Text(Vec<u8>),
     /// An address.
     Addr(Addr),
@@ -37,7 +37,7 @@ pub enum OwnedItem {
 }
 
 impl OwnedValue {
-    /// The value as an integer, where it is one; a list is its length.
+    /// The value as an integer, if it is one; the length of a list.
     pub fn as_i128(&self) -> Option<i128> {
         match self {
             Self::U64(v) => Some((*v).into()),
@@ -79,19 +79,19 @@ impl From<Item<'_>> for OwnedItem {
     }
 }
 
-/// Numbers in decimal, text with control characters escaped, lists with commas,
-/// records with slashes and `-` for what is absent.
+/// Numbers are decimal, control characters in text are escaped, elements of lists are
+/// separated by commas, members of records by slashes, and `-` stands for an absent value.
 impl fmt::Display for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // A list is walked over, not built.
+            // The list is iterated without being built.
             Value::List(list) => fmt_list(f, *list),
             value => OwnedValue::from(*value).fmt(f),
         }
     }
 }
 
-/// As a [`Value`] is shown.
+/// Formats like [`Value`].
 impl fmt::Display for OwnedValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -143,7 +143,7 @@ fn fmt_record<'v, V: fmt::Display + 'v>(
     Ok(())
 }
 
-/// The address as it is usually written; nothing for [`Addr::None`].
+/// The usual notation of the address; nothing for [`Addr::None`].
 impl fmt::Display for Addr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = Vec::new();
@@ -152,8 +152,8 @@ impl fmt::Display for Addr {
     }
 }
 
-/// Bytes that somebody chose, as text: what is not UTF-8 is replaced, and
-/// control characters and marks of direction are escaped (`\n`, `\u{1b}`, `\u{202e}`).
+/// Converts untrusted bytes to text: invalid UTF-8 is replaced, and control characters and
+/// marks of text direction are escaped (`\n`, `\u{1b}`, `\u{202e}`).
 pub fn printable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for letter in String::from_utf8_lossy(bytes).chars() {

@@ -1,7 +1,7 @@
-//! What packet sockets report.
+//! Fields of packet sockets.
 //!
-//! The address of a packet socket is its link protocol, its port the interface
-//! that it is bound to; it has no other end.
+//! The address of a packet socket is its link-layer protocol; its port is the interface that
+//! it is bound to.  It has no remote end.
 //!
 //! Source: linux/packet_diag.h, linux/if_packet.h; `/proc/net/packet`.
 
@@ -23,7 +23,7 @@ use crate::model::protocol_names;
 use crate::model::{Addr, Detail, Row};
 use crate::number::{put_hex, put_u64};
 
-/// Everything a packet socket reports, in print order.
+/// All fields of a packet socket, in print order.
 pub(super) const BLOCKS: &[Block] = &[
     Block::new(Groups::COLUMNS, &[endpoint::IDENTITY, ADDRESSES, process::PROCESSES]),
     Block::new(Groups::EXTENDED, &[extended::OWNER, INFO, RINGS, FANOUT, MCLIST]),
@@ -97,14 +97,14 @@ const ADDRESSES: &[Field] = &[
     .group(Groups::COLUMNS),
 ];
 
-/// Formats of headers in rings.
+/// Header formats of rings.
 const VERSIONS: &[Word] = &[
     Word::new(TPACKET_V1, "TPACKET_V1"),
     Word::new(TPACKET_V2, "TPACKET_V2"),
     Word::new(TPACKET_V3, "TPACKET_V3"),
 ];
 
-/// Settings.
+/// Flags of a socket.
 const FLAGS: &[Word] = &[
     Word::new(PDI_RUNNING, "running"),
     Word::new(PDI_AUXDATA, "auxdata"),
@@ -116,7 +116,7 @@ const FLAGS: &[Word] = &[
 /// Features of rings.
 const FEATURES: &[Word] = &[Word::new(TP_FT_REQ_FILL_RXHASH, "fill-rxhash")];
 
-/// Ways to share packets.  ss has no words for the last two.
+/// Ways to distribute packets.  `ss` has no words for the last two.
 const FANOUTS: &[Word] = &[
     Word::new(PACKET_FANOUT_HASH as u32, "hash"),
     Word::new(PACKET_FANOUT_LB as u32, "lb"),
@@ -128,7 +128,7 @@ const FANOUTS: &[Word] = &[
     Word::new(PACKET_FANOUT_EBPF as u32, "ebpf"),
 ];
 
-/// What link addresses a socket may listen to.
+/// Types of link-layer addresses that a socket can join.
 const MEMBERSHIPS: &[Word] = &[
     Word::new(PACKET_MR_MULTICAST, "multicast"),
     Word::new(PACKET_MR_PROMISC, "promisc"),
@@ -375,7 +375,7 @@ fn each_membership(row: &Row<'_>, take: &mut dyn FnMut(Item<'_>)) {
     }
 }
 
-/// `-b`.
+/// Fields of `-b`.
 const FILTER: &[Field] = &[Field::new(
     "packet.filter_len",
     plain!(|r| Some(packet(r)?.filter()?.len() as u64)),
@@ -402,7 +402,7 @@ mod tests {
     use crate::fields::Style;
     use crate::model::{Origin, Record, Socket, SourceKind, Table};
 
-    /// All details of a socket that reports everything.
+    /// All details of a socket that reports every attribute.
     fn details(style: Style) -> String {
         let mut bytes = vec![17, 3, 3, 0];
         bytes.extend([4_000_000_005_u32, 0x2a, 0].map(u32::to_ne_bytes).concat());

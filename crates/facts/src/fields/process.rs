@@ -1,12 +1,11 @@
 //! The processes that hold a socket.
 //!
-//! A process name is chosen by whoever runs the process.  In the text it can
-//! neither end its quotes nor a line: quotes and backslashes get a backslash,
-//! control characters and bytes above ASCII are replaced.  A context is the
-//! kernel's text, of which only control characters are replaced.
+//! The user who runs a process chooses its name.  In text output, a name can end neither its
+//! quotes nor the line: quotes and backslashes are escaped with a backslash, and control
+//! characters and non-ASCII bytes are replaced.  A context comes from the kernel, so only
+//! control characters are replaced.
 //!
-//! Source: proc_pid_fd(5), proc_pid_stat(5); form as `ss -p`, `-Z` and `-z`
-//! print it.
+//! Source: proc_pid_fd(5), proc_pid_stat(5); format as in `ss -p`, `-Z` and `-z`.
 
 #![allow(clippy::cast_sign_loss, reason = "kernel integers are narrow; each cast is meant")]
 
@@ -18,7 +17,7 @@ use crate::escape;
 use crate::model::{Holder, Row};
 use crate::number::{self, put_signed};
 
-/// The owner list, in the column of its own.
+/// The list of processes, in its own column.
 pub(super) const PROCESSES: &[Field] = &[
     HOLDERS,
     Field::new(
@@ -61,10 +60,10 @@ pub(super) const HOLDERS: Field = Field::new(
 .group(Groups::PROCESSES)
 .text(Text::Column(Column::Process, put_processes));
 
-/// Ids of processes and numbers of descriptors: there are none below zero.
+/// The kind of process ids and descriptors, which are never negative.
 const NUMBER: Kind = Kind::Int(Int::of::<u32>());
 
-/// What is known of a descriptor and of its process.
+/// The data about a descriptor and its process.
 pub(super) const HOLDER: &[Member] = &[
     brief(member("pid", NUMBER, "Process that has the descriptor.", Needs::NONE)),
     member("tid", NUMBER, "Thread of it; the process itself without -T.", Needs::NONE),
@@ -114,7 +113,7 @@ fn each_holder(row: &Row<'_>, take: &mut dyn FnMut(Item<'_>)) {
     each_holder_of(row, row.socket.inode, take);
 }
 
-/// Hands over what is known of the descriptors that refer to any socket.
+/// Passes the data about the descriptors that refer to a socket, by inode, to `take`.
 pub(super) fn each_holder_of(row: &Row<'_>, inode: u32, take: &mut dyn FnMut(Item<'_>)) {
     let Some(book) = row.names.holders else { return };
     book.holders(inode, &mut |holder| {
@@ -132,18 +131,18 @@ pub(super) fn each_holder_of(row: &Row<'_>, inode: u32, take: &mut dyn FnMut(Ite
     });
 }
 
-/// What is known of a process beside its name, where that was asked for.
+/// The data about a process apart from its name, if requested.
 pub struct Identity<'a> {
-    /// Its command line, each word ended by NUL.
+    /// Its command line, each word terminated by NUL.
     pub cmdline: Option<&'a [u8]>,
-    /// The user that it acts as.
+    /// The user that it runs as.
     pub uid: Option<u32>,
-    /// That user's name.
+    /// The name of that user.
     pub user: Option<&'a [u8]>,
 }
 
 impl<'a> Identity<'a> {
-    /// That of a process that holds a row's socket, or the other end's.
+    /// The data about a process that holds the row's socket or the other end.
     pub fn of(row: &Row<'a>, pid: i32) -> Self {
         let known = row.names.identities;
         let process = known.and_then(|known| known.process(pid));
@@ -153,7 +152,7 @@ impl<'a> Identity<'a> {
     }
 }
 
-/// Task and descriptor of the holder that is listed first.
+/// Task and descriptor of the first listed holder.
 fn newest(row: &Row<'_>) -> Option<(i32, i32)> {
     let mut first = None;
     row.names.holders?.holders(row.socket.inode, &mut |holder| {
@@ -162,12 +161,13 @@ fn newest(row: &Row<'_>) -> Option<(i32, i32)> {
     first
 }
 
-/// ` users:(("NAME",pid=P,fd=F),...)`, newest first; nothing if nobody is known.
+/// Appends ` users:(("NAME",pid=P,fd=F),...)`, the newest first; nothing if no holder is
+/// known.
 fn put_processes(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
     put_holders(out, row, b" users:(", row.socket.inode, style);
 }
 
-/// The holders of any socket behind these words, which end in a bracket.
+/// Appends the holders of a socket, by inode, after `words`, which end in an opening bracket.
 pub(super) fn put_holders(out: &mut Vec<u8>, row: &Row<'_>, words: &[u8], inode: u32, style: Style) {
     let Some(book) = row.names.holders else { return };
     let start = out.len();
@@ -203,13 +203,12 @@ fn put_holder(out: &mut Vec<u8>, holder: Holder<'_>, row: &Row<'_>, groups: Grou
     out.push(b')');
 }
 
-/// A context, in which control characters become octal escapes; `unavailable`
-/// for none.
+/// Appends a context with control characters as octal escapes; `unavailable` if there is none.
 pub(super) fn put_context(out: &mut Vec<u8>, context: Option<&[u8]>) {
     number::put_name(out, context.unwrap_or(b"unavailable"));
 }
 
-/// A process's name.  None of the kernel's is cut.
+/// Appends the name of a process.  The limit is above the kernel's, so no name is cut.
 pub(super) fn put_name(out: &mut Vec<u8>, name: &[u8]) {
     for byte in name.iter().take(escape::LONGEST) {
         match byte {
@@ -229,7 +228,7 @@ mod tests {
     use super::*;
     use crate::model::{ContextCache, HolderCache, Origin, Record, Socket, SourceKind, Table};
 
-    /// Inode 621 is held by these.
+    /// These holders of inode 621.
     struct Book(&'static [Holder<'static>]);
 
     impl HolderCache for Book {

@@ -1,33 +1,32 @@
-//! How a field is read, and with that what its values are.
+//! How a field is read, which also determines the type of its values.
 //!
-//! [`plain!`] and [`text!`] make both of one expression: the sign and the width
-//! of a number are those of the expression's type, which is the type that the
-//! view of the kernel's structure has for the member.  So no row can say that it
-//! is of another kind than it reads.
+//! [`plain!`] and [`text!`] derive both from one expression: the sign and width of a number
+//! are those of the expression's type, which is the type of the member in the view of the
+//! kernel's structure.  So a field cannot declare a type other than that of its values.
 
 use super::kind::{Int, Kind, Special, Whole};
 use super::value::Value;
 use crate::model::{Addr, Row};
 
-/// Reads a field from a row; `None` where the source did not report it.
+/// Reads a field from a row; `None` if the source did not report it.
 pub type Accessor = for<'r> fn(&'r Row<'r>) -> Option<Value<'r>>;
 
-/// How a field is read, and what its values are.
+/// How a field is read, and the type of its values.
 #[derive(Clone, Copy)]
 pub struct Read {
     pub(super) get: Accessor,
     pub(super) kind: Kind,
-    /// The number that the accessor takes for absent.
+    /// The number that the accessor treats as absent.
     pub(super) none: Option<Special>,
 }
 
 impl Read {
-    /// Values of a kind that no type tells: lists.
+    /// For kinds that do not follow from a Rust type, such as lists.
     pub(super) const fn of(kind: Kind, get: Accessor) -> Self {
         Self { get, kind, none: None }
     }
 
-    /// What [`plain!`] makes.
+    /// The result of [`plain!`].
     pub(super) const fn plain<T: Plain>(
         get: Accessor,
         _: for<'r> fn(&'r Row<'r>) -> Option<T>,
@@ -42,7 +41,7 @@ impl Read {
     }
 }
 
-/// A type that values of fields have, which tells their kind.
+/// A type of field values that determines their kind.
 pub(super) trait Plain {
     const KIND: Kind;
 }
@@ -63,9 +62,9 @@ impl Plain for Addr {
     const KIND: Kind = Kind::Addr;
 }
 
-/// Reads a number, a truth value or an address: an expression over the row that
-/// gives an `Option`.  `unless N`: that number is the source's way to say that
-/// there is none, and the field is absent then.
+/// Reads a number, a boolean or an address from an expression over the row that returns an
+/// `Option`.  With `unless N`, the field is absent if the source reports `N`, its number for
+/// "none".
 macro_rules! plain {
     (|$row:ident| $value:expr) => {
         $crate::fields::read::Read::plain(
@@ -83,7 +82,7 @@ macro_rules! plain {
     };
 }
 
-/// Reads a text: an expression over the row that gives an `Option<&[u8]>`.
+/// Reads a text from an expression over the row that returns an `Option<&[u8]>`.
 macro_rules! text {
     (|$row:ident| $value:expr) => {
         $crate::fields::read::Read::of($crate::fields::Kind::Text, |$row| {
@@ -92,8 +91,8 @@ macro_rules! text {
     };
 }
 
-/// Reads one of a table's words: an expression over the row that gives an
-/// `Option<&'static str>`.
+/// Reads one word of a table from an expression over the row that returns an `Option<&'static
+/// str>`.
 macro_rules! word {
     ($words:expr, |$row:ident| $value:expr) => {
         $crate::fields::read::Read::of($crate::fields::Kind::EnumText($words), |$row| {

@@ -1,9 +1,8 @@
-//! What SCTP tells of an endpoint or an association.
+//! The data that SCTP reports about an endpoint or an association.
 //!
-//! Rows in the order in which `ss -i` prints them; the silent ones at the end
-//! are what `ss` leaves out: traffic counters and the primary path.  An
-//! endpoint sends a structure that is zero but for the socket's own settings,
-//! an association one without these.
+//! Fields are in the order in which `ss -i` prints them; the silent ones at the end are
+//! omitted by `ss`: traffic counters and the primary path.  In the structure of an endpoint,
+//! only the socket's settings are nonzero; in that of an association, these are zero.
 //!
 //! Source: `struct sctp_info` (linux/sctp.h), `INET_DIAG_LOCALS` and
 //! `INET_DIAG_PEERS` (linux/inet_diag.h).
@@ -23,34 +22,34 @@ use crate::model::words::FALSE_TRUE;
 use crate::model::{Addr, Row, states};
 use crate::number::put_hex;
 
-/// `sctp_info`, where the reply carries one and the protocol gives the
-/// attribute that meaning.
+/// `sctp_info`, if the reply contains it and the protocol gives the attribute this meaning.
 fn info<'a>(row: &Row<'a>) -> Option<SctpInfo<'a>> {
     row.socket.attrs().filter(|_| row.socket.protocol == IPPROTO_SCTP)?.sctp_info()
 }
 
-/// Whether the record is one of an association, which has a tag.
+/// Whether the record describes an association, which has a nonzero tag.
 pub(super) fn is_association(row: &Row<'_>) -> Option<bool> {
     Some(info(row)?.tag()? != 0)
 }
 
-/// What the record says of an association.
+/// `sctp_info` of an association.
 fn association<'a>(row: &Row<'a>) -> Option<SctpInfo<'a>> {
     info(row).filter(|_| is_association(row) == Some(true))
 }
 
+/// Reads a member of the structure.
 macro_rules! get {
     ($method:ident) => {
         plain!(|r| info(r)?.$method())
     };
 }
 
-/// A number that associations have.
+/// A number of an association.
 const fn row(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Field {
     info_row(name, read, doc, source).only_of(Records::Associations)
 }
 
-/// A row of an association that is printed as a signed number unless it is zero.
+/// A number of an association that is printed as a signed number unless it is zero.
 const fn shown(
     name: &'static str,
     read: Read,
@@ -61,7 +60,7 @@ const fn shown(
     row(name, read, doc, source).text(Text::NonzeroSigned(token))
 }
 
-/// A setting of a socket, printed in the same way.
+/// A setting of a socket, printed in the same way as [`shown`].
 const fn setting(
     name: &'static str,
     read: Read,
@@ -77,7 +76,7 @@ const fn counter(name: &'static str, read: Read, doc: &'static str, source: &'st
     row(name, read, doc, source).counter(Unit::Packets)
 }
 
-/// Rows in print order.
+/// Fields in print order.
 pub(super) const SCTP: &[Field] = &[
     info_row(
         "sctp.locals",
@@ -372,24 +371,24 @@ const PATH_STATES: &[Word] = &[
     Word::new(SCTP_UNKNOWN, "unknown"),
 ];
 
-/// Types of sockets (`enum sctp_socket_type` of the kernel's net/sctp/structs.h).
+/// Socket types (`enum sctp_socket_type` of the kernel's net/sctp/structs.h).
 const TYPES: &[Word] =
     &[Word::new(0, "udp|one-to-many"), Word::new(1, "udp-high-bandwidth"), Word::new(2, "tcp|one-to-one")];
 
-/// The addresses of one end; one of an unknown family is `None`.
+/// The addresses of one end; `None` for an address of an unknown family.
 fn addresses<'a>(row: &Row<'a>, kind: u16) -> Option<impl Iterator<Item = Option<SockAddr>> + use<'a>> {
     let bytes = row.socket.attrs().filter(|_| row.socket.protocol == IPPROTO_SCTP)?.get(kind)?;
     Some(bytes.chunks_exact(SOCKADDR_STORAGE_LEN).map(SockAddr::parse))
 }
 
-/// The addresses of one end as values; one of an unknown family is none.
+/// The addresses of one end as values; an address of an unknown family is [`Addr::None`].
 fn each(row: &Row<'_>, kind: u16, take: &mut dyn FnMut(Item<'_>)) {
     for address in addresses(row, kind).into_iter().flatten() {
         take(Item::Value(Value::Addr(address.map_or(Addr::None, Addr::from))));
     }
 }
 
-/// Addresses without brackets or ports; nothing stands for one of an unknown family.
+/// Appends addresses without brackets or ports; an address of an unknown family is empty.
 fn put_addresses(out: &mut Vec<u8>, row: &Row<'_>, name: &[u8], kind: u16) {
     let Some(list) = addresses(row, kind) else { return };
     out.extend_from_slice(name);

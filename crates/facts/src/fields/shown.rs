@@ -1,9 +1,8 @@
-//! Numbers as people read them: with a unit, and no more digits than three.
+//! Formats numbers for people: with a unit, and at most three digits.
 //!
-//! A number that has fewer than four digits in some unit is shown there exactly;
-//! every other is rounded.  What is shown is also how a condition spells the
-//! amount: `rtt > 95.2ms`, `delivery_rate > 143Mbit/s`.  Bytes count in thousands
-//! (kB, MB), rates in bits, shares in percent, factors as numbers with two places behind the point.
+//! A number with fewer than four digits in some unit is printed exactly; others are rounded.
+//! Conditions accept the same notation: `rtt > 95.2ms`, `delivery_rate > 143Mbit/s`.  Bytes
+//! use powers of 1000 (kB, MB), rates use bits, shares percent, and factors two decimals.
 //!
 //! Source: units of the filter language (`filter/quantity.rs`); tc(8) for rates.
 
@@ -11,24 +10,24 @@ use std::io::Write as _;
 
 use super::Unit;
 
-/// Units of one quantity, and how much of the field's unit each is, largest first.
+/// Units of one quantity, each with its size in the field's unit, the largest first.
 type Scale = &'static [(&'static str, f64)];
 
 const MICROSECONDS: Scale = &[("h", 3600e6), ("s", 1e6), ("ms", 1e3), ("us", 1.0)];
 const MILLISECONDS: Scale = &[("h", 3600e3), ("s", 1e3), ("ms", 1.0)];
 const SECONDS: Scale = &[("h", 3600.0), ("s", 1.0)];
 const BYTES: Scale = &[("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0)];
-/// Bytes in a second, as bits.
+/// Bytes per second, printed as bits per second.
 const RATE: Scale =
     &[("Gbit/s", 1e9 / 8.0), ("Mbit/s", 1e6 / 8.0), ("kbit/s", 1e3 / 8.0), ("bit/s", 1.0 / 8.0)];
-/// Segments in a second.
+/// Segments per second.
 const PACE: Scale = &[("M/s", 1e6), ("k/s", 1e3), ("/s", 1.0)];
 
-/// Parts of a whole.
+/// Fractions of 1.
 const SHARE: Scale = &[("%", 0.01)];
 
-/// Appends a number that counts `unit` for people; false, with nothing appended,
-/// for what is read as it is: counts, identifiers, ticks.
+/// Appends a number in `unit` for people.  Appends nothing and returns false for units that
+/// are printed as plain numbers: counts, identifiers, ticks.
 pub fn put_amount(out: &mut Vec<u8>, number: f64, unit: Unit) -> bool {
     let scale = match unit {
         Unit::Microseconds => MICROSECONDS,
@@ -49,16 +48,15 @@ pub fn put_amount(out: &mut Vec<u8>, number: f64, unit: Unit) -> bool {
     true
 }
 
-/// The name of a field without the unit that it ends in, where people see that in another
-/// way.
+/// The name of a field without its unit, for headers of columns whose values print their unit.
 pub fn without_unit(name: &str) -> Option<&str> {
     ["_us", "_ms", "_bytes"].iter().find_map(|unit| name.strip_suffix(unit))
 }
 
-/// Appends three digits of a number, without zeros behind the point; more before it if
-/// there are more.
+/// Appends three significant digits of a number without trailing zeros; more if the integer
+/// part is longer.
 pub fn put_digits(out: &mut Vec<u8>, number: f64) {
-    // Of what does not move, most are zero.
+    // Of idle sockets, most numbers are zero.
     if number == 0.0 {
         out.push(b'0');
         return;

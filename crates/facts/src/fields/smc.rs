@@ -1,10 +1,11 @@
-//! What SMC sockets report.
+//! Fields of SMC sockets.
 //!
-//! The columns and what `-e` shows are there of every socket; what `-i` shows
-//! only of connections that really use SMC.  A cursor is two numbers: how often
-//! a ring buffer was gone round, and the place in it.
+//! Every socket has the columns and the fields of `-e`; only connections that really use SMC
+//! have those of `-i`.  A cursor is two numbers: how often a ring buffer has wrapped, and the
+//! position in it.
 //!
-//! The reference does not know these sockets: the text is ours, in its manner.
+//! The reference does not support these sockets: the text format is our own, in the style of
+//! `ss`.
 //!
 //! Source: linux/smc_diag.h; smcss(8) for what the numbers mean.
 
@@ -21,7 +22,7 @@ use crate::model::states::SMC_WORDS;
 use crate::model::{Detail, Row, words};
 use crate::number::{put_alt_hex, put_hex, put_name, put_u64};
 
-/// Everything an SMC socket reports.
+/// All fields of an SMC socket.
 pub(super) const SMC: &[Block] = &[
     Block::new(
         Groups::COLUMNS,
@@ -31,7 +32,7 @@ pub(super) const SMC: &[Block] = &[
     Block::new(Groups::INFO, INFO).applies(uses_smc).line(),
 ];
 
-/// What `-i` shows, in order.
+/// The fields of `-i`, in order.
 const INFO: &[&[Field]] =
     &[SIZES, RX_PROD, RX_CONS, TX_PROD, TX_CONS, TX_PREP, TX_SENT, TX_FIN, FLAGS, GROUP, BUFFERS];
 
@@ -42,38 +43,38 @@ fn msg<'r>(row: &Row<'r>) -> Option<&'r SmcDiagMsg<'r>> {
     }
 }
 
-/// Whether there is more to tell than that TCP is used.
+/// Whether the socket has SMC data, rather than only a fallback to TCP.
 fn uses_smc(row: &Row<'_>, _: Groups) -> bool {
     msg(row)
         .is_some_and(|msg| msg.conn_info().is_some() || msg.lgr_info().is_some() || msg.dmb_info().is_some())
 }
 
-/// What may carry the data.
+/// The transports of a connection.
 const MODES: &[Word] = &[
     Word::new(SMC_DIAG_MODE_SMCR as u32, "smc-r"),
     Word::new(SMC_DIAG_MODE_FALLBACK_TCP as u32, "tcp"),
     Word::new(SMC_DIAG_MODE_SMCD as u32, "smc-d"),
 ];
 
-/// What carries the data; `None` for a number without a name, and where
-/// nothing can have been agreed on: the number is zero then.
+/// The transport; `None` for an unknown number, and for sockets without a connection, where
+/// the number is zero.
 fn mode(row: &Row<'_>) -> Option<&'static str> {
     let mode = msg(row)?.mode();
     let is_agreed = mode != SMC_DIAG_MODE_SMCR || is_connection(row);
     Some(words::by_number(MODES, mode.into()).filter(|_| is_agreed)?.name())
 }
 
-/// Whether it is connected, or was and is being closed.
+/// Whether the socket is connected, or is closing a connection.
 fn is_connection(row: &Row<'_>) -> bool {
     !matches!(row.socket.state, 0 | INIT | CLOSED | LISTEN)
 }
 
-/// States of SMC before a connection and after it.
+/// SMC's states before and after a connection.
 const INIT: u8 = 2;
 const CLOSED: u8 = 7;
 const LISTEN: u8 = 10;
 
-/// Reasons for TCP that have a word; the kernel may give others.
+/// Names of reasons for falling back to TCP; the kernel may report others.
 ///
 /// Source: `SMC_CLC_DECL_*` of the kernel's net/smc/smc_clc.h; smcss(8).
 const REASONS: &[Word] = &[
@@ -200,7 +201,7 @@ macro_rules! conn {
     };
 }
 
-/// ` NAME:NUMBER` of the connection.
+/// Appends ` NAME:NUMBER` with a number of the connection.
 fn put_number(out: &mut Vec<u8>, row: &Row<'_>, name: &[u8], of: fn(SmcConnInfo<'_>) -> Option<u32>) {
     if let Some(number) = msg(row).and_then(|msg| of(msg.conn_info()?)) {
         out.push(b' ');
@@ -210,7 +211,7 @@ fn put_number(out: &mut Vec<u8>, row: &Row<'_>, name: &[u8], of: fn(SmcConnInfo<
     }
 }
 
-/// A size of the connection in bytes, printed by its own name.
+/// A size of the connection in bytes, with its own token.
 macro_rules! size {
     ($name:literal, $method:ident, $doc:literal, $token:literal) => {
         info($name, conn!($method), $doc, stringify!($method))
@@ -220,7 +221,7 @@ macro_rules! size {
     };
 }
 
-/// The two rows of a cursor.
+/// The two fields of a cursor.
 macro_rules! cursor {
     ($name:literal, $count:ident, $wrap:ident, $doc:literal) => {
         &[
@@ -346,7 +347,7 @@ fn role(row: &Row<'_>) -> Option<&'static str> {
     Some(words::by_number(ROLES, msg(row)?.lgr_info()?.role()?.into())?.name())
 }
 
-/// A token of ours that is a text.
+/// Appends a token with a text.
 fn put_text(out: &mut Vec<u8>, name: &str, text: Option<&[u8]>) {
     if let Some(text) = text {
         out.push(b' ');

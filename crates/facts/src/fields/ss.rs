@@ -1,26 +1,26 @@
-//! What is only the text of `ss`: how a field is printed, beside which others,
-//! and what that costs.
+//! The parts of a field that only concern the text of `ss`: its format, its conditions and its
+//! needs.
 //!
-//! Nothing that reads values looks in here, and nothing in here changes a value.
+//! Code that reads values does not use this, and nothing here changes a value.
 
 use super::{Groups, Needs};
 use crate::model::Row;
 
-/// Choices of the reader that a token's text depends on.
+/// The user's choices that affect the text of tokens.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Style {
     /// `-n`: bandwidths as plain integers.
     pub numeric: bool,
     /// `-O`: no line breaks inside a row.
     pub oneline: bool,
-    /// What is shown.
+    /// The groups to show.
     pub groups: Groups,
 }
 
 /// Appends a token of a row to a line.
 pub type Format = fn(&mut Vec<u8>, &Row<'_>, Style);
 
-/// The columns of an `ss` row that hold text before the details.
+/// The columns of an `ss` row before the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs)]
 pub enum Column {
@@ -39,7 +39,7 @@ pub enum Column {
 /// How `ss` prints a field.
 #[derive(Clone, Copy)]
 pub enum Text {
-    /// Not at all.
+    /// It does not print it.
     Silent,
     /// In a column of its own.
     Column(Column, Format),
@@ -51,7 +51,7 @@ pub enum Text {
     NonzeroSigned(&'static str),
     /// ` NAME:VALUE` if not zero, microseconds printed as milliseconds (`%g`).
     NonzeroMillis(&'static str),
-    /// ` NAME` if so.
+    /// ` NAME` if true.
     Word(&'static str),
     /// Whatever the function appends.
     Custom(Format),
@@ -60,15 +60,15 @@ pub enum Text {
 /// A field in the text of `ss`.
 #[derive(Clone, Copy)]
 pub struct SsText {
-    /// What its text costs beside the value: names for its numbers.
+    /// What its text needs in addition to the value: names for its numbers.
     pub needs: Needs,
     /// Printed only if all of these are shown as well.
     pub only_with: Groups,
     /// How it is printed.
     pub text: Text,
-    /// What that looks like, where `text` does not say it: `retrans:NOW/TOTAL`.
+    /// The form of the text, if `text` does not determine it: `retrans:NOW/TOTAL`.
     pub shape: &'static str,
-    /// Further words that stand before its value, with blanks between them.
+    /// Further words before its value, separated by blanks.
     pub words: &'static str,
 }
 
@@ -77,7 +77,7 @@ impl SsText {
     pub const SILENT: Self =
         Self { needs: Needs::NONE, only_with: Groups::NONE, text: Text::Silent, shape: "", words: "" };
 
-    /// The words that stand before its value.
+    /// The words before its value.
     pub(super) fn words(&self) -> impl Iterator<Item = &'static str> {
         let own = match self.text {
             Text::Nonzero(name)
@@ -95,7 +95,7 @@ impl SsText {
         std::iter::once(own).chain(self.words.split(' ')).filter(|word| !word.is_empty())
     }
 
-    /// What its token looks like; `None` if it has none of its own.
+    /// The form of its token; `None` if it has none of its own.
     pub fn token(&self) -> Option<String> {
         match self.text {
             Text::Nonzero(name) | Text::NonzeroSigned(name) => Some(format!("{name}:N")),

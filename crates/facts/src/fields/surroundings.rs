@@ -1,8 +1,7 @@
-//! What surrounds a socket: namespace, other end, container, pod and unit.
+//! Fields of a socket's surroundings: namespace, other end, container, pod and unit.
 //!
-//! Names of containers and namespaces are chosen by whoever makes them.  In
-//! the text they can add neither words nor lines: blanks and control
-//! characters are replaced.
+//! Whoever creates a container or namespace chooses its name.  In text output, such names
+//! cannot add words or lines: blanks and control characters are replaced.
 //!
 //! Source: network_namespaces(7), unix_diag, inet_diag, cgroups(7), and the
 //! layouts of cgroups and state that container runtimes document.
@@ -15,7 +14,7 @@ use crate::model::surroundings::{QOS_CLASSES, Titles};
 use crate::model::{Named, Peer, Row, Workload};
 use crate::number::put_u64;
 
-/// The column of the namespace.
+/// The Netns column.
 pub(super) const NETNS: &[Field] = &[
     Field::new(
         "netns.inode",
@@ -66,13 +65,13 @@ fn peer<'a>(row: &Row<'a>) -> Option<Peer<'a>> {
     row.names.peer
 }
 
-/// The inode of the other end, unless that is so by somebody's word alone: a
-/// column or a condition could leave out whose.
+/// The inode of the other end; 0 if the match could be faked, since a column or condition
+/// might not show that.
 fn peer_inode(row: &Row<'_>) -> u32 {
     peer(row).filter(|peer| peer.claimed_by.is_none()).map_or(0, |peer| peer.inode)
 }
 
-/// `--peers`.
+/// Fields of `--peers`.
 pub(super) const PEERS: &[Field] = &[
     Field::new(
         "peer.processes",
@@ -153,7 +152,8 @@ pub(super) const PEERS: &[Field] = &[
     .text(Text::PartOf("peer.processes")),
 ];
 
-/// ` peer:(("NAME",pid=P,fd=F),...)`, and the namespace if it is another.
+/// Appends ` peer:(("NAME",pid=P,fd=F),...)`, and the namespace if it differs from the
+/// socket's.
 fn fmt_peer(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
     let Some(peer) = peer(row) else { return };
     put_holders(out, row, b" peer:(", peer.inode, style);
@@ -178,7 +178,7 @@ fn named(name: Option<&Named>) -> Option<&[u8]> {
     name.map(Named::whole)
 }
 
-/// A row of what a cgroup's path tells.
+/// A field that is derived from the path of a cgroup.
 const fn told(name: &'static str, read: Read, doc: &'static str, source: &'static str, text: Text) -> Field {
     Field::new(name, read, doc, source)
         .needs(Needs::WORKLOADS.union(Needs::CGROUPS).union(Needs::PROCESSES))
@@ -189,7 +189,7 @@ const fn told(name: &'static str, read: Read, doc: &'static str, source: &'stati
 const CONTAINER: Text = Text::PartOf("container.title");
 const POD: Text = Text::PartOf("pod.title");
 
-/// `--containers`.
+/// Fields of `--containers`.
 pub(super) const CONTAINERS: &[Field] = &[
     told(
         "container.title",
@@ -307,7 +307,7 @@ pub(super) const CONTAINERS: &[Field] = &[
     ),
 ];
 
-/// A name and its mark.  The mark is made of letters that need no care.
+/// Appends a name and its mark.  The mark has only safe characters.
 fn put_token(out: &mut Vec<u8>, words: &[u8], row: &Row<'_>, title: fn(&Titles) -> Option<&Named>) {
     let value = workload(row).and_then(|work| title(&work.titles));
     if let Some(value) = value {
@@ -317,7 +317,7 @@ fn put_token(out: &mut Vec<u8>, words: &[u8], row: &Row<'_>, title: fn(&Titles) 
     }
 }
 
-/// A name as one word of text.
+/// Appends a name as one word of text.
 fn put_word(out: &mut Vec<u8>, name: &[u8]) {
     out.extend(name.iter().map(|byte| match byte {
         0..=0x20 | 0x7f => b'.',
@@ -408,7 +408,7 @@ mod tests {
         assert_eq!(text(&work), " container:we.b? pod:ns/p unit:ssh.service");
         let name = Workload { container_id: named(b"machine"), ..Workload::default() };
         assert_eq!(text(&name), " container:machine");
-        // Of somebody's choice.
+        // Names that a user chose.
         let his = |name: &[u8]| Some(Named::new(name, b"(uid 7)"));
         let work = Workload {
             container_id: his(&id),

@@ -1,9 +1,9 @@
-//! What TCP tells of a connection.
+//! The data that TCP reports about a connection.
 //!
-//! Rows in the order in which `ss -i` prints them; the silent ones at the end
-//! are newer than `ss`.  A kernel sends as much of `struct tcp_info` as it
-//! knows: what it did not send is absent, and printed as nothing (with one
-//! exception that scripts see: an absent `reordering` prints as 0).
+//! Fields are in the order in which `ss -i` prints them; the silent ones at the end are newer
+//! than `ss`.  A kernel sends as much of `struct tcp_info` as it knows.  Members that it did
+//! not send are absent and not printed, with one exception that scripts can see: an absent
+//! `reordering` is printed as 0.
 //!
 //! Source: `struct tcp_info` (linux/tcp.h); proc_net_tcp.rst.
 
@@ -77,7 +77,7 @@ macro_rules! rows {
     }};
 }
 
-/// Rows of `-i` for TCP, congestion control in its place among them.
+/// Fields of `-i` for TCP, including those of the congestion control algorithm.
 pub(super) const TCP: &[Field] = rows![
     WORDS,
     &[congestion::NAME],
@@ -89,7 +89,7 @@ pub(super) const TCP: &[Field] = rows![
     accecn::ACCECN
 ];
 
-/// What was agreed on when the connection was made.
+/// Options that were negotiated when the connection was established.
 const WORDS: &[Field] = &[
     word(
         "tcp.timestamps",

@@ -1,6 +1,6 @@
-//! What TIPC sockets report.
+//! Fields of TIPC sockets.
 //!
-//! What `-e` shows stands in the column of processes, as the reference has it.
+//! The fields of `-e` are in the Process column, as in the reference.
 //!
 //! Source: linux/tipc_netlink.h.
 
@@ -10,7 +10,7 @@ use crate::model::tipc::{TYPES, TipcSocket};
 use crate::model::{Addr, Detail, Endpoint, Row};
 use crate::number::{put_i64, put_signed, put_u64};
 
-/// Everything a TIPC socket reports.
+/// All fields of a TIPC socket, in print order.
 pub(super) const TIPC: &[Block] = &[
     Block::new(Groups::COLUMNS, &[endpoint::IDENTITY, COLUMNS]),
     Block::new(Groups::EXTENDED, &[OWNER]),
@@ -26,7 +26,7 @@ fn tipc<'r>(row: &Row<'r>) -> Option<&'r TipcSocket<'r>> {
     }
 }
 
-/// The node of an end; `None` where there is no such end, or no TIPC.
+/// The node of an end; `None` if there is no such end, or if the socket is not TIPC.
 fn node(row: &Row<'_>, end: Endpoint) -> Option<u32> {
     match (tipc(row), end.addr) {
         (Some(_), Addr::Number(node)) => Some(node),
@@ -75,7 +75,7 @@ const COLUMNS: &[Field] = &[
     })),
 ];
 
-/// `-e`, before the owner list.
+/// The fields of `-e`, before the list of processes.
 const OWNER: &[Field] = &[
     extended::UID.in_every_reply().text(Text::Column(Column::Process, extended::put_uid)),
     extended::INODE.in_every_reply().text(Text::Column(Column::Process, extended::put_inode)),
@@ -83,7 +83,7 @@ const OWNER: &[Field] = &[
     extended::USER,
 ];
 
-/// `--tipcinfo`.
+/// Fields of `--tipcinfo`.
 const INFO: &[Field] = &[
     Field::new(
         "tipc.type",
@@ -176,7 +176,7 @@ fn congested(tipc: &TipcSocket<'_>) -> &'static str {
     }
 }
 
-/// A node and its colon, or a dash for an end that is not there.
+/// Appends a node and a colon, or a dash for a missing end.
 fn put_node(out: &mut Vec<u8>, node: Option<u32>) {
     match node {
         Some(node) => {

@@ -1,4 +1,4 @@
-//! What lies on top of TCP or guards it: MD5 keys, kernel TLS, MPTCP subflows.
+//! Protocols on top of TCP, and its protection: MD5 keys, kernel TLS, MPTCP subflows.
 //!
 //! Source: `struct tcp_diag_md5sig` (linux/tcp.h), `TLS_INFO_*`
 //! (linux/tls.h), `MPTCP_SUBFLOW_ATTR_*` (linux/mptcp.h).
@@ -29,14 +29,14 @@ macro_rules! ulp {
     };
 }
 
-/// Whether a socket has any of this.
+/// Whether a socket has any of these fields.
 pub(super) fn is_there(row: &Row<'_>) -> bool {
     row.socket.attrs().is_some_and(|attrs| attrs.ulp().is_some() || attrs.md5sigs().is_some())
 }
 
 const TLS: Text = Text::PartOf("ulp.name");
 
-/// Rows in print order.
+/// Fields in print order.
 pub(super) const ULP: &[Field] = &[
     row(
         "tcp.md5_keys",
@@ -191,7 +191,7 @@ pub(super) const ULP: &[Field] = &[
 const VERSIONS: &[Word] =
     &[Word::new(TLS_1_2_VERSION as u32, "1.2|TLSv1.2"), Word::new(TLS_1_3_VERSION as u32, "1.3|TLSv1.3")];
 
-/// Ciphers of TLS.  ss has words for the first two.
+/// Ciphers of TLS.  `ss` has words for the first two.
 const CIPHERS: &[Word] = &[
     Word::new(TLS_CIPHER_AES_GCM_128 as u32, "aes-gcm-128"),
     Word::new(TLS_CIPHER_AES_GCM_256 as u32, "aes-gcm-256"),
@@ -203,7 +203,7 @@ const CIPHERS: &[Word] = &[
     Word::new(TLS_CIPHER_ARIA_GCM_256 as u32, "aria-gcm-256"),
 ];
 
-/// Who encrypts or decrypts.
+/// Where encryption and decryption are done.
 const CONFIGURATIONS: &[Word] = &[
     Word::new(TLS_CONF_BASE as u32, "none|base"),
     Word::new(TLS_CONF_SW as u32, "sw|kernel"),
@@ -224,7 +224,7 @@ const SUBFLOW_FLAGS: &[Word] = &[
     Word::new(MPTCP_SUBFLOW_FLAG_MAPVALID, "mapvalid"),
 ];
 
-/// What an MD5 key consists of.
+/// The members of an MD5 key.
 const MD5_KEY: &[Member] = &[
     Member {
         name: "addr",
@@ -277,7 +277,7 @@ fn fmt_md5(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
                 put_bare_addr(out, row, Addr::V4([a, b, c, d]));
             }
             10 => put_bare_addr(out, row, Addr::V6(key.addr())),
-            // The kernel fills up with zeros where keys vanish while it copies them.
+            // The kernel pads with zeros if keys disappear while it copies them.
             _ => out.extend_from_slice(b"???"),
         }
         out.push(b'/');
@@ -307,7 +307,7 @@ fn fmt_ulp(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
     }
 }
 
-/// A word behind its name, or what stands for a number without one.
+/// Appends a word after its name, or `unknown(N)` for a number without a word.
 fn put_word(out: &mut Vec<u8>, name: &str, words: &'static [Word], number: u32) {
     let _ = match words::by_number(words, number) {
         Some(word) => write!(out, "{name}{}", word.name()),

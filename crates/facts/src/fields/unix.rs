@@ -1,8 +1,8 @@
-//! What unix sockets report.
+//! Fields of unix sockets.
 //!
-//! The columns: the name and the inode stand where others have address and
-//! port.  Control characters in a name are shown as octal escapes, so that no
-//! name can forge a row; the value of the field is the name as it is.
+//! In the columns, name and inode take the place of address and port.  Control characters in a
+//! name are printed as octal escapes, so that no name can forge a row; the value of the field
+//! is the unchanged name.
 //!
 //! Source: linux/unix_diag.h, unix(7).
 
@@ -15,7 +15,7 @@ use crate::model::unix::{Name, UnixSocket};
 use crate::model::{Detail, Row};
 use crate::number::{self, put_u64};
 
-/// Everything a unix socket reports.
+/// All fields of a unix socket, in print order.
 pub(super) const UNIX: &[Block] = &[
     Block::new(Groups::COLUMNS, &[endpoint::IDENTITY, COLUMNS, process::PROCESSES]),
     Block::new(Groups::MEMORY, &[memory::SK]),
@@ -30,7 +30,7 @@ fn unix<'a>(row: &Row<'a>) -> Option<&'a UnixSocket<'a>> {
     }
 }
 
-/// A name as it is shown: an abstract one behind an `@`.
+/// The value of a name: an abstract name is preceded by `@`.
 fn name_value(name: Name<'_>) -> Value<'_> {
     if name.is_abstract { Value::Marked(b'@', name.bytes) } else { Value::Text(name.bytes) }
 }
@@ -82,7 +82,7 @@ const COLUMNS: &[Field] = &[
     })),
 ];
 
-/// `-e`, behind the directions shut down.
+/// The fields of `-e` after the directions shut down.
 const DETAILS: &[Field] = &[
     Field::new(
         "unix.vfs_inode",
@@ -130,13 +130,13 @@ const DETAILS: &[Field] = &[
     .group(Groups::EXTENDED)
     .shape("peers:")
     .text(Text::Custom(fmt_icons)),
-    // ss shows neither: the inode stands in a column, the owner nowhere.
+    // `ss` prints neither: the inode is in a column, the owner nowhere.
     extended::COOKIE.text(Text::Silent),
     extended::UID.needs(Needs::UNIX_UID).text(Text::Silent),
     extended::USER.needs(Needs::UNIX_UID),
 ];
 
-/// A name and the blank behind it; `*` for a socket without one.
+/// Appends a name and a blank; `*` for a socket without a name.
 fn put_name(out: &mut Vec<u8>, name: Option<Name<'_>>) {
     match name {
         None => out.push(b'*'),
@@ -155,8 +155,8 @@ fn put_name(out: &mut Vec<u8>, name: Option<Name<'_>>) {
     out.push(b' ');
 }
 
-/// The device number is the kernel's, taken apart as the C library's: what is
-/// shown is not the device (254:0 reads `0/65024`), but it is what ss shows.
+/// `ss` splits the kernel's device number with the C library's encoding.  The result is not
+/// the real device (254:0 appears as `0/65024`), but this prints the same.
 fn fmt_vfs(out: &mut Vec<u8>, row: &Row<'_>, _: Style) {
     let Some(vfs) = unix(row).and_then(UnixSocket::vfs) else { return };
     let dev = vfs.dev().unwrap_or(0);

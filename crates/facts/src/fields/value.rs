@@ -1,7 +1,7 @@
-//! What a field says of one row.
+//! The value of a field in one row.
 //!
-//! A value borrows the row.  A list is not built: it is a way to walk over what
-//! the row holds, and where one number is wanted it counts as its length.
+//! A value borrows from the row.  A list is not built but iterated over the row's data; as a
+//! single number, it counts as its length.
 
 use std::borrow::Cow;
 
@@ -16,11 +16,11 @@ pub enum Value<'a> {
     I64(i64),
     /// A ratio.
     F64(f64),
-    /// A fact that is either so or not.
+    /// A boolean.
     Bool(bool),
-    /// Text, in whatever encoding the kernel holds it.
+    /// Text, in the encoding in which the kernel stores it.
     Text(&'a [u8]),
-    /// Text behind a mark that the kernel holds in another way.
+    /// Text after a mark, such as `@`, that the kernel stores in another form.
     Marked(u8, &'a [u8]),
     /// An address.
     Addr(Addr),
@@ -37,21 +37,21 @@ pub enum Item<'i> {
     Record(&'i [Option<Value<'i>>]),
 }
 
-/// Hands over the elements of a list in a row, in order.
+/// Passes the elements of a list in a row to a callback, in order.
 pub type Each = for<'r, 't> fn(&'r Row<'r>, &'t mut dyn FnMut(Item<'_>));
 
-/// Several values.
+/// A list of values.
 #[derive(Clone, Copy)]
 pub enum List<'a> {
-    /// What this function finds in this row.
+    /// The elements that this function finds in this row.
     Of(&'a Row<'a>, Each),
-    /// Words that each end in NUL, as command lines are kept; the last lacks it
-    /// where more words, or more of this one, were left out.
+    /// Words that each end in NUL, as command lines are stored; the last one has no NUL if it
+    /// or later words were cut.
     Words(&'a [u8]),
 }
 
 impl List<'_> {
-    /// Hands over every element, in order.
+    /// Passes every element to `take`, in order.
     pub fn each(&self, take: &mut dyn FnMut(Item<'_>)) {
         match self {
             Self::Of(row, each) => each(row, take),
@@ -64,19 +64,19 @@ impl List<'_> {
         }
     }
 
-    /// Whether there is more than is known: words that were cut.
+    /// Whether the list was cut.
     pub fn is_cut(&self) -> bool {
         matches!(self, Self::Words(bytes) if bytes.last().is_some_and(|byte| *byte != 0))
     }
 
-    /// How many elements there are.
+    /// The number of elements.
     pub fn len(&self) -> u64 {
         let mut count = 0;
         self.each(&mut |_| count += 1);
         count
     }
 
-    /// Whether there are none.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -100,7 +100,7 @@ impl PartialEq for List<'_> {
 }
 
 impl<'a> Value<'a> {
-    /// The value as a text, where it is one.
+    /// The value as text, if it is text.
     pub fn text(self) -> Option<Cow<'a, [u8]>> {
         match self {
             Value::Text(text) => Some(Cow::Borrowed(text)),
@@ -109,7 +109,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value as an integer, where it is one; a list is its length.
+    /// The value as an integer, if it is one; the length of a list.
     pub fn as_i128(self) -> Option<i128> {
         match self {
             Value::U64(v) => Some(v.into()),

@@ -1,7 +1,6 @@
-//! What vsock sockets report.
+//! Fields of vsock sockets.
 //!
-//! Contexts and ports of all ones mean any.  Beyond its columns the reference
-//! shows nothing of them.
+//! Context ids and ports of all ones mean any.  The reference prints only their columns.
 //!
 //! Source: linux/vm_sockets_diag.h.
 
@@ -13,7 +12,7 @@ use crate::model::vsock::TYPES;
 use crate::model::{Addr, Detail, Endpoint, Row};
 use crate::number::{put_i64, put_u64};
 
-/// Everything a vsock socket reports.
+/// All fields of a vsock socket, in print order.
 pub(super) const VSOCK: &[Block] = &[
     Block::new(Groups::COLUMNS, &[endpoint::IDENTITY, COLUMNS, process::PROCESSES]),
     Block::new(Groups::EXTENDED, &[DETAILS]),
@@ -47,7 +46,7 @@ const COLUMNS: &[Field] = &[
         .text(Text::Column(Column::RemotePort, |out, r, _| put_port(out, r.socket.remote.port))),
 ];
 
-/// What ss knows of other sockets and does not show of these.
+/// Fields that `ss` prints for other sockets but not for these.
 const DETAILS: &[Field] = &[
     extended::INODE.text(Text::Silent),
     extended::COOKIE.text(Text::Silent),
@@ -81,7 +80,7 @@ fn put_cid(out: &mut Vec<u8>, row: &Row<'_>, end: Endpoint) {
     out.push(b':');
 }
 
-/// A port; other than elsewhere, 0 is one.
+/// Appends a port; unlike for other families, 0 is a valid port.
 fn put_port(out: &mut Vec<u8>, port: i64) {
     if port == i64::from(VMADDR_PORT_ANY) {
         out.push(b'*');

@@ -1,4 +1,4 @@
-//! What XDP sockets report.
+//! Fields of XDP sockets.
 //!
 //! Source: linux/xdp_diag.h.
 
@@ -12,7 +12,7 @@ use crate::model::xdp::XdpSocket;
 use crate::model::{Detail, Row};
 use crate::number::put_u64;
 
-/// Everything an XDP socket reports.
+/// All fields of an XDP socket, in print order.
 pub(super) const XDP: &[Block] = &[
     Block::new(Groups::COLUMNS, &[endpoint::IDENTITY, COLUMNS, process::PROCESSES]),
     Block::new(Groups::EXTENDED, &[extended::OWNER, RINGS, STATS]),
@@ -31,7 +31,7 @@ fn msg<'r>(row: &Row<'r>) -> Option<&'r XdpDiagMsg<'r>> {
     xdp(row).map(|xdp| &xdp.0)
 }
 
-/// The one end, in the order of the columns.
+/// The only endpoint, in the order of the columns.
 const COLUMNS: &[Field] = &[
     endpoint::INTERFACE.text(Text::Column(Column::LocalAddr, |out, r, _| {
         if r.socket.ifindex == 0 {
@@ -77,10 +77,10 @@ const fn of(name: &'static str, read: Read, doc: &'static str, source: &'static 
 const UMEM: Text = Text::PartOf("xdp.umem_id");
 const COUNTERS: Text = Text::PartOf("xdp.rx_dropped");
 
-/// Flags of packet memory.
+/// Flags of the packet memory.
 const UMEM_FLAGS: &[Word] = &[Word::new(XDP_DU_F_ZEROCOPY, "zerocopy")];
 
-/// Rings and packet memory, of `-e`.
+/// Rings and packet memory, for `-e`.
 const RINGS: &[Field] = &[
     of(
         "xdp.rx_entries",
@@ -175,7 +175,7 @@ const RINGS: &[Field] = &[
     .shape("cr(entries:N)"),
 ];
 
-/// Counters, of `-e`.
+/// Counters, for `-e`.
 const STATS: &[Field] = &[
     of(
         "xdp.rx_dropped",
@@ -235,7 +235,7 @@ fn zerocopy(umem: XdpUmem<'_>) -> Option<bool> {
     Some(umem.flags()? & XDP_DU_F_ZEROCOPY != 0)
 }
 
-/// Begins a line of its own, which `-O` joins.
+/// Begins a new line, or appends a blank with `-O`.
 fn begin(out: &mut Vec<u8>, style: Style) {
     out.extend_from_slice(if style.oneline { b" " } else { b"\n\t" });
 }
@@ -249,14 +249,14 @@ fn put_ring(out: &mut Vec<u8>, name: &[u8], ring: Option<XdpRing<'_>>, style: St
     out.push(b')');
 }
 
-/// The message, if it has packet memory: rings of that are not shown without it.
+/// The message, if it has packet memory; without it, the rings of that memory are not shown.
 fn with_umem<'r>(row: &Row<'r>) -> Option<&'r XdpDiagMsg<'r>> {
     msg(row).filter(|msg| msg.umem().is_some())
 }
 
 fn fmt_umem(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
     let Some(umem) = msg(row).and_then(XdpDiagMsg::umem) else { return };
-    // On one line the reference leaves a letter of the tab behind.
+    // With `-O`, the reference leaves the `t` of the tab in the text.
     out.extend_from_slice(if style.oneline { b" tumem(id:" } else { b"\n\tumem(id:" });
     let word = |word: Option<u32>| u64::from(word.unwrap_or(0));
     put_u64(out, word(umem.id()));

@@ -1,8 +1,8 @@
-//! Conditions that no socket can pass together: `rtt > 1ms and rtt < 100us`.
+//! Detects conditions that no socket can satisfy together: `rtt > 1ms and rtt < 100us`.
 //!
-//! What is found cannot hold; what is not found may not hold all the same.  Of a list
-//! each condition may hold for another element, so only fields with one value count,
-//! and lengths of lists.
+//! The detection is exact in one direction: what it reports is impossible, but it does not
+//! find every contradiction.  Two conditions on a list may hold for different elements, so
+//! only fields with a single value and lengths of lists are compared.
 
 #![allow(clippy::cast_precision_loss, reason = "both ends of a span are rounded alike")]
 
@@ -11,12 +11,12 @@ use super::expr::{Comparison, Node, Test};
 use super::field_test::{FieldTest, Wanted};
 use crate::fields::Kind;
 
-/// So many nodes are looked at for each that is added, so that a long filter stays
-/// cheap to read.
+/// The maximum number of nodes examined for each added node, so that parsing a long filter
+/// stays cheap.
 const MOST: usize = 64;
 
-/// Fails where the last node joins, by `and`, a condition of its left side and one of
-/// its right side that exclude each other.
+/// Fails if the last node is an `and` whose left and right sides contain conditions that
+/// exclude each other.
 pub(super) fn check(nodes: &[Node]) -> Result<(), FilterError> {
     let last = nodes.len().saturating_sub(1);
     let Some(Node::And(left)) = nodes.get(last) else { return Ok(()) };
@@ -35,7 +35,7 @@ pub(super) fn check(nodes: &[Node]) -> Result<(), FilterError> {
     Ok(())
 }
 
-/// The comparisons that have to hold where a node does.
+/// The comparisons that must all hold for a node to hold.
 fn conjuncts(nodes: &[Node], root: usize) -> Vec<&FieldTest> {
     let (mut found, mut todo) = (Vec::new(), vec![root]);
     for _ in 0..MOST {
@@ -52,8 +52,7 @@ fn conjuncts(nodes: &[Node], root: usize) -> Vec<&FieldTest> {
     found
 }
 
-/// Whether two comparisons of one field are never true together, the first of which
-/// is no `!=`.
+/// Whether two comparisons of one field are never true together; the first must not be `!=`.
 fn exclude(a: &FieldTest, b: &FieldTest) -> bool {
     let named = a.field().named();
     let is_single = named.member.is_none() && !named.kind().is_list();
@@ -64,7 +63,7 @@ fn exclude(a: &FieldTest, b: &FieldTest) -> bool {
     let is_words = matches!(named.kind(), Kind::EnumText(_));
     for x in a.wanted() {
         if b.comparison() == Comparison::Ne {
-            // Of all that the one wants nothing is left.
+            // If `!=` excludes every value that `=` accepts, nothing remains.
             if a.comparison() != Comparison::Eq || !b.wanted().contains(x) {
                 return false;
             }
@@ -86,7 +85,7 @@ fn exclude(a: &FieldTest, b: &FieldTest) -> bool {
     true
 }
 
-/// The first and the last number that pass a comparison, where it is with a number.
+/// The smallest and largest number that satisfy a comparison with a number.
 fn span(test: &FieldTest, wanted: &Wanted) -> Option<(f64, f64)> {
     let (number, slack) = match wanted {
         Wanted::Whole(number) => (*number as f64, 0.0),

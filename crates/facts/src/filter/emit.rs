@@ -1,19 +1,19 @@
-//! Kernel programs: pieces, their composition and their bytes.
+//! Kernel programs: pieces, how they are combined, and their bytes.
 //!
-//! A piece is laid out where it stands, and every instruction knows where to
-//! go on failure, so that an expression becomes a program in one walk:
+//! Each piece is written in place, and every instruction knows where to jump on failure, so
+//! that one pass turns an expression into a program:
 //!
 //! ```text
-//! A and B    A  B              a failure of either leaves through the end of B
-//! A or B     A  JMP(end)  B    a failure of A goes on with B
-//! not A      A  JMP(fail)      a failure of A falls onto the end
+//! A and B    A  B              a failure of A or B fails the whole piece
+//! A or B     A  JMP(end)  B    a failure of A continues with B
+//! not A      A  JMP(fail)      a failure of A continues after the piece
 //! ```
 //!
-//! Running onto the end accepts; jumping four bytes past it rejects.
+//! Reaching the end accepts the socket; jumping four bytes beyond it rejects the socket.
 //!
-//! Invariant: no offset is cut.  Pieces are never longer than [`MAX_LEN`],
-//! which fits the 16 bits of a jump, those of an attribute, and the message
-//! that a netlink socket sends with the buffer that `ss` asks for.
+//! Invariant: no offset is truncated.  Pieces are at most [`MAX_LEN`] long, which fits the 16
+//! bits of a jump and of an attribute's length, and a netlink message with the send buffer
+//! that `ss` sets.
 //!
 //! Source: `include/uapi/linux/inet_diag.h`.
 
@@ -24,21 +24,21 @@ use sockdiag_wire::bytecode::{INET_DIAG_BC_JMP as JMP, OP_LEN as JMP_LEN};
 /// The longest program, in bytes.
 pub(super) const MAX_LEN: usize = 0xf000;
 
-/// A program that lets nothing through.
+/// A program that rejects every socket.
 pub(super) fn reject_all() -> Vec<u8> {
     let mut out = Vec::new();
     put_jump(&mut out, 8);
     out
 }
 
-/// One instruction: its code and what follows the four bytes of its head.
+/// One instruction: its opcode, and the bytes after its four-byte head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Instruction {
     pub(super) code: u8,
     pub(super) payload: Vec<u8>,
 }
 
-/// A handle on a piece of its [`Pieces`].
+/// Refers to a piece in [`Pieces`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Piece(usize);
 
@@ -50,7 +50,7 @@ enum Shape {
     Or(Piece, Piece),
 }
 
-/// Pieces of programs; operands stand before what is made of them.
+/// Pieces of programs; operands precede the pieces built from them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pieces {
     shapes: Vec<(Shape, usize)>,
@@ -68,31 +68,31 @@ impl Pieces {
         self.shapes.get(piece.0).map_or(0, |(_, len)| *len)
     }
 
-    /// One instruction; its payload is a few words long.
+    /// A piece of one instruction.
     pub(super) fn one(&mut self, code: u8, payload: Vec<u8>) -> Option<Piece> {
         let len = 4 + payload.len();
         self.add(Shape::One(Instruction { code, payload }), len)
     }
 
-    /// The opposite; `None` if it would be too long.
+    /// The negation of a piece; `None` if it would be too long.
     pub(super) fn not(&mut self, piece: Piece) -> Option<Piece> {
         self.add(Shape::Not(piece), self.len(piece) + JMP_LEN)
     }
 
-    /// Both; `None` if they would be too long.
+    /// The conjunction of two pieces; `None` if it would be too long.
     pub(super) fn and(&mut self, left: Piece, right: Piece) -> Option<Piece> {
         self.add(Shape::And(left, right), self.len(left) + self.len(right))
     }
 
-    /// Either; `None` if they would be too long.
+    /// The disjunction of two pieces; `None` if it would be too long.
     pub(super) fn or(&mut self, left: Piece, right: Piece) -> Option<Piece> {
         self.add(Shape::Or(left, right), self.len(left) + JMP_LEN + self.len(right))
     }
 
-    /// The bytes of a piece as a whole program.
+    /// The bytes of a piece as a complete program.
     pub(super) fn program(&self, whole: Piece) -> Vec<u8> {
         enum Todo {
-            /// Write this piece; where to go if it fails.
+            /// Write this piece; the number is the offset to jump to on failure.
             Piece(Piece, usize),
             /// Write a jump to this offset.
             Jump(usize),

@@ -1,4 +1,4 @@
-//! What can be wrong with a filter: typed, with one plain sentence for each.
+//! Errors in filters: typed, each with a plain sentence.
 
 #![allow(clippy::cast_precision_loss, reason = "what people are shown is rounded")]
 
@@ -10,16 +10,16 @@ use crate::model::words::Word;
 
 /// A filter that cannot be used.
 ///
-/// Words are kept as typed, less the backslashes.
+/// Words are stored as typed, without backslashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FilterError {
-    /// The grammar does not allow a word where it stands.
+    /// A word is not allowed at its position.
     Syntax,
     /// More than about ten thousand brackets or `not`s open at once, or more
     /// than a million conditions.
     TooDeep,
-    /// A host value that does not parse; the reason where there is more to say.
+    /// A host value that cannot be parsed; with a reason if there is more to say.
     Host(Option<HostError>),
     /// The value of `dev` is neither an interface nor a number.
     Device,
@@ -29,49 +29,48 @@ pub enum FilterError {
     Cgroup {
         /// The path as typed.
         path: Vec<u8>,
-        /// Why there is no id for it.
+        /// Why the path has no id.
         reason: CgroupError,
     },
-    /// The kernel does not know conditions on cgroups.
+    /// The kernel does not support conditions on cgroups.
     CgroupUnsupported,
     /// A line of a filter file has 1023 bytes or more.
     LineTooLong,
     /// A line of a filter file begins with a NUL byte.
     InvalidLine,
-    /// A time is named without its unit and so is its value.
-    /// (The reference knows no such conditions.)
+    /// Neither the name nor the value of a time states its unit.  (The reference has no such
+    /// conditions.)
     NoUnit {
         /// The field's name as typed.
         name: Vec<u8>,
-        /// Its full name, which has the unit.
+        /// Its full name, which includes the unit.
         field: &'static str,
         /// The value as typed.
         value: Vec<u8>,
     },
-    /// A field of the table is a number, but is compared with something else.
-    /// (The reference knows no such conditions.)
+    /// A numeric field is compared with something other than a number.  (The reference has no
+    /// such conditions.)
     NotANumber {
         /// The field's name.
         field: &'static str,
         /// The value as typed.
         value: Vec<u8>,
     },
-    /// A value that a field of the table cannot have.
-    /// (The reference knows no such conditions.)
+    /// A value that the field cannot have.  (The reference has no such conditions.)
     Value {
         /// The field's name.
         field: String,
         /// The value as typed.
         value: Vec<u8>,
-        /// Why not.
+        /// Why the field cannot have it.
         why: Mismatch,
     },
-    /// None of the sockets that are listed can report the field.
-    /// (The reference knows no such conditions.)
+    /// None of the listed sockets can report the field.  (The reference has no such
+    /// conditions.)
     NotReported {
         /// The field's name.
         field: String,
-        /// What would report it.
+        /// What would report the field.
         by: Reporter,
     },
 }
@@ -80,46 +79,46 @@ pub enum FilterError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mismatch {
-    /// It has one of these words.
+    /// The field has one of these words.
     Words(&'static [Word]),
-    /// It lies between these numbers of this unit.
+    /// The field lies in this range, in this unit.
     Range(i128, i128, Unit),
-    /// It is a whole number.
+    /// The field is an integer.
     Whole,
-    /// It is an address.
+    /// The field is an address.
     Address,
-    /// It is an address, and its port is another field, of this name.
+    /// The field is an address; its port is in the field with this name.
     Port(&'static str),
-    /// There is no interface of this name.
+    /// No interface has this name.
     Interface,
-    /// There is no user of this name.
+    /// No user has this name.
     User,
-    /// There is no service of this name.
+    /// No service has this name.
     Service,
-    /// There is no host of this name; patterns of names cannot be looked up.
+    /// No host has this name; patterns cannot be resolved.
     Host,
-    /// It is never longer than this many bytes.
+    /// The field is never longer than this many bytes.
     Long(usize),
-    /// It can be compared with `=` and `!=` only.
+    /// The field only supports `=` and `!=`.
     Order,
-    /// An order takes one value.
+    /// `<`, `<=`, `>` and `>=` accept a single value.
     Several,
-    /// It is compared with another field, of this name, which counts something else.
+    /// The other field of the comparison, with this name, has a different unit.
     Unit(String),
-    /// The condition would hold for no socket.
+    /// No socket could satisfy the condition.
     Never,
-    /// No socket passes these two conditions, both of which have to hold.
+    /// No socket could satisfy these two conditions, which both have to hold.
     Contrary(String),
-    /// It is the mark of what is absent, which no condition is compared with.
+    /// The value is the mark of an absent value, which cannot be compared with.
     Absent,
-    /// A quote in it is not closed.
+    /// The value contains an unclosed quote.
     Quote,
-    /// A bracket in it is not opened.
+    /// The value contains an unopened bracket.
     Bracket,
-    /// It is a word of the filter language.
+    /// The value is a word of the filter language.
     Reserved,
-    /// Each entry of the field has several parts, these among them, and the value
-    /// is no whole entry.
+    /// Each entry of the field has several parts, including these, and the value is not a
+    /// whole entry.
     Parts(Vec<&'static str>),
 }
 
@@ -133,11 +132,11 @@ pub enum Reporter {
     Namespaces,
 }
 
-/// What is worth saying of a value that is not compared just as it was typed.
+/// A remark about a value that is compared differently from how it was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Remark {
-    /// The kernel keeps this many bytes of such a text, so these are compared.
+    /// The kernel stores only this many bytes of such a text, so only these are compared.
     Cut {
         /// The field's name.
         field: String,
@@ -146,30 +145,29 @@ pub enum Remark {
         /// Bytes that are compared.
         kept: usize,
     },
-    /// The digits are read as decimal, as structured output has them, and as
-    /// hexadecimal, as the text does: either is a match.
+    /// The digits are read both as decimal, as in structured output, and as hexadecimal, as in
+    /// text output; either may match.
     DecimalOrHex {
         /// The field's name.
         field: String,
         /// The value as typed.
         value: Vec<u8>,
     },
-    /// `and` and `or` stand beside each other without brackets, which other languages
-    /// may group otherwise.
+    /// `and` and `or` are mixed without brackets; other languages may group them differently.
     Mixed {
-        /// Whether `and` first, as elsewhere, would make it another filter.
+        /// Whether giving `and` precedence, as other languages do, would change the filter.
         differs: bool,
     },
 }
 
 impl Remark {
-    /// Whether something else may have been meant, so that nothing should be
-    /// destroyed by it.
+    /// Whether the user may have meant something else, so that the filter must not select
+    /// sockets to destroy.
     pub fn is_doubtful(&self) -> bool {
         matches!(self, Self::DecimalOrHex { .. } | Self::Mixed { .. })
     }
 
-    /// Whether it is worth saying where nothing is destroyed.
+    /// Whether to print the remark if no socket is destroyed.
     pub fn is_told(&self) -> bool {
         *self != Self::Mixed { differs: false }
     }
@@ -200,11 +198,11 @@ impl fmt::Display for Remark {
     }
 }
 
-/// What is wrong with a host value.
+/// An error in a host value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HostError {
-    /// Neither an address of the family nor a host with one.
+    /// Neither an address of the family nor the name of a host that has one.
     Address(Vec<u8>),
     /// Neither a number nor the name of a service.
     Port(Vec<u8>),
@@ -214,13 +212,13 @@ pub enum HostError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CgroupError {
-    /// The system gives no id for the path, with this error number (`ENOENT`:
-    /// there is no such cgroup).
+    /// The system returned this error for the path (`ENOENT`: no such cgroup).
     NoId {
         /// The error number.
         errno: i32,
     },
-    /// The file handle of the path is not as long as a cgroup id, so the path is no cgroup.
+    /// The file handle of the path does not have the length of a cgroup id, so the path is not
+    /// a cgroup.
     IdSize,
     /// No cgroup2 file system is mounted.
     NotMounted,
@@ -229,11 +227,11 @@ pub enum CgroupError {
         /// The error number.
         errno: i32,
     },
-    /// Nothing is left of the path below the mount point.
+    /// The path is empty below the mount point.
     EmptyPath,
 }
 
-/// Text as typed by the user, in quotes, with escapes for what is not printable.
+/// Text as the user typed it, quoted, with escapes for unprintable characters.
 struct Typed<'t>(&'t [u8]);
 
 impl fmt::Display for Typed<'_> {

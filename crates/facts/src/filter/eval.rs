@@ -1,21 +1,18 @@
-//! Testing rows.
+//! Evaluates a filter on rows.
 //!
-//! The reference tests every row twice: the kernel runs the filter's program,
-//! and what it lets through is tested once more by the program itself, which
-//! compares the first bits of addresses without a look at their families
-//! (plus: an IPv4 rule matches a v4-mapped IPv6 address).  So `src 0.0.0.0`
-//! shows no `[::]`, since the kernel tells them apart, and `not src 0.0.0.0`
-//! shows none either, since the program does not.  [`Expr::eval`] gives what
-//! both together give for a row of this machine's kernel, and what the program
-//! alone gives for the rest: recordings, lines of /proc, and filters that the
-//! reference cannot turn into a kernel program.
+//! The reference tests every row twice: the kernel runs the filter's program, and `ss` itself
+//! tests the sockets that pass.  `ss` compares the first bits of addresses regardless of their
+//! family (in addition, an IPv4 rule matches a v4-mapped IPv6 address).  So `src 0.0.0.0` does
+//! not show `[::]`, because the kernel distinguishes families, and `not src 0.0.0.0` does not
+//! show it either, because `ss` does not.  [`Expr::eval`] returns the combined result for rows
+//! of this machine's kernel, and the result of `ss` alone for all others: recordings, lines of
+//! /proc, and filters that the reference cannot compile for the kernel.
 //!
-//! One thing it cannot know is `autobound` in the kernel's sense (the port was
-//! not asked for): there a row is kept if either answer would keep it.  A
-//! filter with `autobound` relies on its program having been run: see
-//! [`super::program`].
+//! It cannot evaluate `autobound` in the kernel's sense (the port was not requested): a row is
+//! kept if either answer would keep it.  So a filter with `autobound` is only right if its
+//! program was run as well: see [`super::program`].
 //!
-//! Source: the program's behaviour.
+//! Source: the observed behaviour of `ss`.
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
@@ -26,26 +23,26 @@ use crate::fields::{Field, Value};
 use crate::model::unix::Name;
 use crate::model::{Addr, Detail, Endpoint, MessageKind, Row, SourceKind};
 
-/// What a row cannot say itself.
+/// Facts about the machine that a row does not contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EvalContext {
     /// First and last port of the ephemeral range.
     pub ports: (u16, u16),
 }
 
-/// How addresses are compared.
+/// Two ways to compare addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum View {
-    /// As the reference does: bits, whatever the family.
+    /// Like the reference: by bits, regardless of the family.
     Program,
-    /// As inet_diag does; `autobound` is given, since a row does not show it.
+    /// Like inet_diag.  A row does not show `autobound`, so it is given.
     Kernel { autobound: bool },
 }
 
 impl Expr {
-    /// Whether a row is wanted.
+    /// Whether the filter accepts a row.
     pub fn eval(&self, row: &Row<'_>, ctx: EvalContext) -> bool {
-        // No classic filter tests a TIPC socket.
+        // The classic conditions do not apply to TIPC sockets.
         if row.socket.message_kind() == MessageKind::Tipc
             && !self.tests().any(|test| matches!(test, Test::Field(_)))
         {
@@ -54,13 +51,13 @@ impl Expr {
         self.run(row, ctx, View::Program)
             && (!self.second_view()
                 || row.socket.origin.kind != SourceKind::Kernel
-                // No other table is filtered in the kernel.
+                // Only inet tables are filtered in the kernel.
                 || row.socket.message_kind() != MessageKind::Inet
                 || [true, false].iter().any(|&autobound| self.run(row, ctx, View::Kernel { autobound })))
     }
 
-    /// Whether the program alone, without its kernel half, wants a row: how
-    /// the reference tests rows that no request brought (`-E`).
+    /// Whether the filter accepts a row without its kernel half.  The reference tests rows
+    /// this way if no request brought them (`-E`).
     pub fn eval_alone(&self, row: &Row<'_>, ctx: EvalContext) -> bool {
         self.run(row, ctx, View::Program)
     }
@@ -69,7 +66,7 @@ impl Expr {
         let mut next = Next::Try(self.start());
         loop {
             let Next::Try(at) = next else { return next == Next::Accept };
-            // Every jump leads to a condition.
+            // Every jump leads to a condition, so `None` does not occur.
             let Some((test, jump)) = self.step(at) else { return false };
             next = if test.holds(row, ctx, view) { jump.then } else { jump.otherwise };
         }
@@ -87,10 +84,10 @@ impl Test {
             Test::Cgroup(field, id) => number(field, row) == i128::from(*id),
             Test::Autobound => match (view, &row.socket.detail) {
                 (_, Detail::Unix(unix)) => unix.name().is_none_or(Name::is_autobound),
-                // Ports below are for who may bind them.
+                // Vsock ports below 1024 are privileged, so the kernel never assigns them by itself.
                 (_, Detail::Vsock(_)) => row.socket.local.port >= 1024,
                 (_, Detail::Netlink(_)) => row.socket.local.port < 0,
-                // Bound to nothing at all.
+                // A packet socket that is bound to neither a protocol nor an interface.
                 (_, Detail::Packet(_)) => row.socket.ifindex == 0 && row.socket.local.addr == Addr::Number(0),
                 (View::Program, _) => {
                     (ctx.ports.0.into()..=ctx.ports.1.into()).contains(&row.socket.local.port)
@@ -102,7 +99,7 @@ impl Test {
     }
 }
 
-/// The number that a classic operand tests; absent counts as zero.
+/// The number that a classic operand compares; zero if absent.
 fn number(field: &'static Field, row: &Row<'_>) -> i128 {
     (field.get)(row).and_then(Value::as_i128).unwrap_or(0)
 }
@@ -115,7 +112,7 @@ impl End {
         }
     }
 
-    /// The name of an end of a unix socket; `None` if it has none, or is none.
+    /// The name of one end of a unix socket; `None` if it has no name or is not a unix socket.
     fn name<'a>(self, row: &Row<'a>) -> Option<Name<'a>> {
         let Detail::Unix(unix) = &row.socket.detail else { return None };
         match self {
@@ -133,14 +130,14 @@ impl HostCondition {
             HostCondition::Inet { prefixes, port } => {
                 port.is_none_or(|port| port == endpoint.port)
                     && prefixes.iter().any(|prefix| match view {
-                        // A name is no address.
+                        // An address prefix cannot match a name.
                         _ if name.is_some() => prefix.takes_all(),
                         View::Program => prefix.matches_bits(endpoint.addr),
                         View::Kernel { .. } => prefix.matches_family(endpoint.addr),
                     })
             }
             HostCondition::Unix(pattern) => {
-                // An address is no name.
+                // A name pattern cannot match an address.
                 let text = name.map(Name::text).unwrap_or_default();
                 row.socket.message_kind() == MessageKind::Unix && pattern::matches(pattern, &text)
             }
@@ -154,7 +151,7 @@ impl HostCondition {
 }
 
 impl Prefix {
-    /// Whether no bit of an address counts.
+    /// Whether the prefix matches every address.
     fn takes_all(self) -> bool {
         matches!(self, Prefix::Any | Prefix::V4(_, 0) | Prefix::V6(_, 0))
     }
@@ -184,7 +181,7 @@ impl Prefix {
     }
 }
 
-/// An address as inet_diag holds it: four words, unused ones zero.
+/// An address in inet_diag's form: four words, with unused ones zero.
 fn words(addr: Addr) -> [u8; 16] {
     match addr {
         Addr::V4([a, b, c, d]) => [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
@@ -197,7 +194,7 @@ fn words(addr: Addr) -> [u8; 16] {
     }
 }
 
-/// Whether the first `len` bits are the same; bytes past either end do not count.
+/// Whether the first `len` bits are equal; bytes beyond either end are ignored.
 fn same_bits(rule: &[u8], addr: &[u8], len: u8) -> bool {
     rule.iter().zip(addr).enumerate().all(|(at, (a, b))| {
         let bits = usize::from(len).saturating_sub(at * 8).min(8);
@@ -258,10 +255,10 @@ mod tests {
             ("not src 0.0.0.0", &unbound, false, false),
             ("src 0.0.0.0/0", &unbound, true, false),
             ("src *", &unbound, true, true),
-            // A filter that the reference cannot compile has no kernel half.
+            // The reference cannot compile this filter, so it has no kernel half.
             ("dev 0 and src 0.0.0.0", &unbound, true, true),
             ("dev 0 and src 10.0.0.1", &v6, true, true),
-            // Nor has one whose program the kernel refuses.
+            // The kernel rejects the program of this filter.
             ("src 10.0.0.1 or sport = link:5", &v6, true, true),
             ("src link:*:80", &v4, true, true),
             ("src link:*:81", &v4, false, false),
@@ -323,7 +320,7 @@ mod tests {
         }
     }
 
-    /// Whether a filter wants a reply of another table's kernel half.
+    /// Whether a filter accepts a kernel reply of another table.
     fn wants_of(table: Table, text: &str, bytes: &[u8]) -> bool {
         let origin = Origin::of(table, SourceKind::Kernel);
         let socket = Socket::decode(Record { origin, bytes }).unwrap();

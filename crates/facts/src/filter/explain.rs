@@ -1,31 +1,30 @@
-//! Where a filter is wrong, and what was expected there.
-//!
-//! A picture for people at a terminal, to be shown below the error itself.
+//! Shows where a filter is wrong, and what was expected there, as a picture below the error
+//! message at a terminal.
 
 use std::fmt::Write as _;
 
 use super::error::FilterError;
 use crate::columns::width;
 
-/// Letters that are shown before and behind the wrong word.
+/// The number of characters to show before and after the wrong word.
 const AROUND: usize = 40;
 
-/// A filter that was refused, and where.
+/// A rejected filter, and the position of the error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// Why.
+    /// The error.
     pub error: FilterError,
-    /// The words before the wrong one, that word, and those behind it.
+    /// The words before the wrong one, the wrong word, and the words after it.
     pub around: [String; 3],
-    /// What would have been right.
+    /// What was expected in its place.
     pub expected: String,
-    /// The whole filter as it was probably meant, where that is known.
+    /// The whole filter as it was probably meant, if that can be guessed.
     pub mended: Option<String>,
 }
 
 impl Refused {
-    /// The expression, a caret under the wrong word, and what was expected
-    /// there; lines without a last newline.
+    /// The expression with a caret under the wrong word, and what was expected there; without
+    /// a trailing newline.
     pub fn picture(&self) -> String {
         let [before, wrong, behind] = &self.around;
         let head: String = {
@@ -48,9 +47,8 @@ impl Refused {
     }
 }
 
-/// A filter with blanks around the operators and brackets of its wrong word and of
-/// those behind it; `None` where that one has no need of any, or where the brackets
-/// would not match.
+/// Inserts blanks around the operators and brackets of the wrong word and the words after it.
+/// `None` if the wrong word needs none, or if the brackets would not match.
 pub(super) fn with_blanks(before: &str, wrong: &str, behind: &str) -> Option<String> {
     let apart = apart(wrong);
     let text = format!("{before}{apart}{}", self::apart(behind));
@@ -62,7 +60,7 @@ pub(super) fn with_blanks(before: &str, wrong: &str, behind: &str) -> Option<Str
     (apart != wrong && !closes_too_soon && depth == 0).then_some(text)
 }
 
-/// A text with single blanks around its operators, joints and brackets.
+/// Puts single blanks around operators, `and`/`or` signs and brackets.
 fn apart(text: &str) -> String {
     let class = |letter: char| match letter {
         '=' | '!' | '<' | '>' => 1,
@@ -84,8 +82,8 @@ fn apart(text: &str) -> String {
     new
 }
 
-/// How `state WORD` is meant where it stands in a filter: as words of their own,
-/// before it.
+/// Rewrites `state WORD` inside a filter as separate words before the filter, which is
+/// probably what was meant.
 pub(super) fn state_first(word: &str, behind: &str) -> Option<String> {
     let mut words = behind.split_whitespace();
     let state = words.next()?;
@@ -101,7 +99,7 @@ pub(super) fn state_first(word: &str, behind: &str) -> Option<String> {
     Some(format!("{word} {state}{quoted}"))
 }
 
-/// Words as one line in which nothing acts on a terminal.
+/// Joins words to one line, escaped so that it cannot control a terminal.
 pub(super) fn line<'w>(words: impl Iterator<Item = &'w [u8]>) -> String {
     let mut text = String::new();
     for word in words {

@@ -1,14 +1,13 @@
 //! A parsed filter: a list of conditions, and how they are joined.
 //!
-//! An [`Expr`] is a list of nodes in postfix order: an operand stands before
-//! its operator, and the last node is the whole.  Nothing that walks it
-//! recurses, however deeply the filter was nested.  Beside the nodes it keeps
-//! a program of jumps, so that a row is tested without looking at operators
-//! at all: every condition knows which one to try next.
+//! An [`Expr`] is a list of nodes in postfix order: operands precede their operator, and the
+//! last node is the whole expression.  Nothing that walks it recurses, however deeply the
+//! filter is nested.  The expression also contains a program of jumps, so that testing a row
+//! does not involve operators: every condition knows which condition to try next.
 //!
-//! As in the reference, `!=`, `<` and `>` of the classic operands are stored
-//! as `not` of their opposites; comparisons of fields by name are not, since
-//! an absent field fails both.
+//! As in the reference, `!=`, `<` and `>` of the classic operands are stored as a `not` of
+//! their opposite.  Comparisons of fields by name are not, since an absent field fails both a
+//! comparison and its opposite.
 
 use std::fmt;
 
@@ -29,7 +28,7 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    /// Whether it holds for two values in this order.
+    /// Whether the comparison holds for two values in this order.
     pub fn holds(self, order: std::cmp::Ordering) -> bool {
         match self {
             Self::Eq => order.is_eq(),
@@ -41,7 +40,7 @@ impl Comparison {
         }
     }
 
-    /// Its first spelling.
+    /// The usual spelling.
     pub fn symbol(self) -> &'static str {
         match self {
             Self::Eq => "=",
@@ -66,22 +65,21 @@ pub enum End {
 /// One condition on a row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Test {
-    /// An address, a port, or both; `sport = 80` is one of these too.
+    /// An address, a port, or both; `sport = 80` is also of this kind.
     Host(End, HostCondition),
-    /// The port is at least this; any `long` can be asked for.
+    /// The port is at least this value, which may be any `long`.
     PortAtLeast(End, i64),
-    /// The port is at most this.
+    /// The port is at most this value.
     PortAtMost(End, i64),
     /// The interface has this index; a row without one counts as 0.
     Device(&'static Field, u32),
-    /// The mark, reduced to the bits of `mask`, is `mark`; a row without one
-    /// counts as 0.
+    /// The mark, masked with `mask`, equals `mark`; a row without a mark counts as 0.
     Mark {
-        /// Reads the mark.
+        /// The field that contains the mark.
         field: &'static Field,
-        /// Compared with; not reduced to the mask.
+        /// The wanted mark; not masked itself.
         mark: u32,
-        /// Bits that count.
+        /// The significant bits.
         mask: u32,
     },
     /// The cgroup has this id; a row without one counts as 0.
@@ -92,32 +90,32 @@ pub enum Test {
     Field(FieldTest),
 }
 
-/// A node of the postfix list.  The operand of `Not` and the right operand of
-/// the others is the node just before; the left one is at the index held.
+/// A node of the postfix list.  The operand of `Not` and the right operand of `And` and `Or`
+/// is the preceding node; the left operand has the index stored here.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node {
     /// A condition.
     Test(Test),
-    /// The node before does not hold.
+    /// The preceding node does not hold.
     Not,
-    /// This node and the node before both hold.
+    /// The node at this index and the preceding node both hold.
     And(usize),
-    /// This node or the node before holds.
+    /// The node at this index or the preceding node holds.
     Or(usize),
 }
 
-/// Where to go after a condition.
+/// Where to continue after a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// The row is wanted.
+    /// Accept the row.
     Accept,
-    /// It is not.
+    /// Reject the row.
     Reject,
     /// Try the condition at this index of the nodes.
     Try(usize),
 }
 
-/// What follows a condition that holds, and one that does not.
+/// Where to continue if a condition holds, and if it fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Jump {
     pub(super) then: Next,
@@ -128,28 +126,28 @@ pub(super) struct Jump {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expr {
     nodes: Vec<Node>,
-    /// The condition to begin with.
+    /// The index of the first condition to test.
     start: usize,
-    /// One for each node; those of operators are not used.
+    /// One for each node; those of operators are unused.
     jumps: Vec<Jump>,
-    /// Whether the reference turns it into a kernel program that is accepted.
+    /// Whether the reference compiles the filter to a kernel program that the kernel accepts.
     reference_compiles: bool,
-    /// Whether the kernel's own view of addresses has to be tested as well.
+    /// Whether addresses also have to be compared in the kernel's way.
     second_view: bool,
 }
 
 impl Expr {
-    /// Whether it asks for the range of ephemeral ports.
+    /// Whether the filter needs the range of ephemeral ports.
     pub fn uses_port_range(&self) -> bool {
         self.nodes.iter().any(|node| matches!(node, Node::Test(Test::Autobound)))
     }
 
-    /// Makes an expression of a postfix list; `None` unless the list is one
-    /// whole expression.
+    /// Builds an expression from a postfix list; `None` unless the list is one complete
+    /// expression.
     pub fn new(nodes: Vec<Node>) -> Option<Self> {
         let last = nodes.len().checked_sub(1)?;
-        // The first condition below each node, and where each node's operands
-        // begin: that shows whether every operator has its operands.
+        // The first condition of each node, and the start of its operands, which shows whether
+        // every operator has its operands.
         let mut entries = Vec::with_capacity(nodes.len());
         let mut begins: Vec<usize> = Vec::with_capacity(nodes.len());
         for (at, node) in nodes.iter().enumerate() {
@@ -200,8 +198,8 @@ impl Expr {
         Some(Self { nodes, start, jumps, reference_compiles, second_view })
     }
 
-    /// What holds where both hold.  Two whole expressions are one again, so
-    /// there always is one.
+    /// The conjunction of two expressions.  The result is never `None`, since two complete
+    /// expressions form a complete one.
     pub fn and(mut self, other: Self) -> Option<Self> {
         let (left, shift) = (self.nodes.len().saturating_sub(1), self.nodes.len());
         self.nodes.extend(other.nodes.into_iter().map(|node| match node {
@@ -223,10 +221,9 @@ impl Expr {
         self.nodes.iter().filter_map(Node::test)
     }
 
-    /// What has to be asked for so that fields compared by name are there.
+    /// What has to be requested so that rows contain the fields compared by name.
     ///
-    /// The classic operands need nothing: what they test is in every reply,
-    /// or counts as zero.
+    /// The classic operands need nothing: their values are in every reply, or count as zero.
     pub fn needs(&self) -> Needs {
         self.tests().fold(Needs::NONE, |needs, test| match test {
             Test::Field(test) => needs.union(test.needs()),
@@ -235,7 +232,7 @@ impl Expr {
         })
     }
 
-    /// A field compared by its name that needs something of this.
+    /// The first field compared by name that needs any of `needs`.
     pub fn field_with(&self, needs: Needs) -> Option<&'static Field> {
         self.tests().find_map(|test| match test {
             Test::Field(test) if test.needs().intersects(needs) => Some(test.field().named().field),
@@ -243,25 +240,25 @@ impl Expr {
         })
     }
 
-    /// Whether the reference sends this filter to the kernel and the kernel
-    /// takes it: no `dev`, no field by name, no host of a family that inet_diag
-    /// does not know.
+    /// Whether the reference sends this filter to the kernel and the kernel accepts it: it
+    /// contains no `dev`, no field by name, and no host of a family that inet_diag does not
+    /// support.
     pub fn reference_compiles(&self) -> bool {
         self.reference_compiles
     }
 
-    /// Whether rows of this machine's kernel are to be tested in the kernel's
-    /// view of addresses too.
+    /// Whether rows of this machine's kernel also have to be tested in the kernel's way of
+    /// comparing addresses.
     pub(super) fn second_view(&self) -> bool {
         self.second_view
     }
 
-    /// The index of the condition to begin with.
+    /// The index of the first condition to test.
     pub(super) fn start(&self) -> usize {
         self.start
     }
 
-    /// The condition at this index and what follows it.
+    /// The condition at this index, and where to continue after it.
     #[inline]
     pub(super) fn step(&self, at: usize) -> Option<(&Test, Jump)> {
         Some((self.nodes.get(at)?.test()?, *self.jumps.get(at)?))
@@ -269,7 +266,7 @@ impl Expr {
 }
 
 impl Node {
-    /// The condition, if it is one.
+    /// The condition, if the node is one.
     #[inline]
     pub fn test(&self) -> Option<&Test> {
         match self {
@@ -279,12 +276,11 @@ impl Node {
     }
 }
 
-/// Prints a filter that parses back to the same conditions, fully bracketed.
-/// Lists of addresses that came from a host name are joined by `|`, which no
-/// filter can say.
+/// Prints a filter, fully bracketed, that parses back to the same conditions.  Addresses that
+/// came from one host name are joined by `|`, which the filter language cannot express.
 ///
-/// A value that names a family gives it to the values behind it, so where one
-/// names a family other than inet's, all do.
+/// A value that names a family applies it to the values after it, so if one value names a
+/// family other than inet, all values do.
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         enum Item {
@@ -332,7 +328,7 @@ impl fmt::Display for Test {
 }
 
 impl Test {
-    /// Prints it; `named` says whether every value has to name its family.
+    /// Prints the condition; `named` tells whether every value has to name its family.
     fn put(&self, f: &mut fmt::Formatter<'_>, named: bool) -> fmt::Result {
         let family = match self {
             Test::Host(_, condition) if named => condition.inet_family(),

@@ -1,13 +1,11 @@
-//! `FIELD OP VALUE`: how a field of a row is compared with what was asked for.
+//! `FIELD OP VALUE`: compares a field of a row with a wanted value.
 //!
-//! What a value means is found out when it is read ([`super::kinds`]); here it is
-//! only compared.
+//! [`super::kinds`] parses the value; this file only compares it.
 //!
-//! A row that does not report the field fails every comparison, `!=` included;
-//! `not FIELD = VALUE` holds for it.  The number by which a source says that there
-//! is none, or no limit, counts as not reported unless it is asked for itself.  Of
-//! a list `=` and the orders hold if they do for any element, `!=` if there are
-//! elements and none is equal.
+//! A row that does not report the field fails every comparison, including `!=`, so `not FIELD
+//! = VALUE` holds for it.  A number by which the source says "none" or "no limit" counts as
+//! not reported, unless the filter asks for it.  For a list, `=` and the orders hold if they
+//! hold for any element; `!=` holds if the list has elements and none is equal.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -25,68 +23,67 @@ use crate::escape::{self, Budget};
 use crate::fields::{Choice, Item, Kind, List, Needs, Reading, Value};
 use crate::model::{Addr, Row};
 
-/// What a field is compared with.
+/// A value that a field is compared with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Wanted {
-    /// Whatever is reported (`*`).
+    /// Any reported value (`*`).
     Anything,
-    /// The source's way to say that there is none.
+    /// The number by which the source says "none".
     None,
-    /// The source's way to say that there is no limit.
+    /// The number by which the source says "no limit".
     Unlimited,
     /// This whole number.
     Whole(i128),
-    /// An amount as exact as it was typed: equal to what lies within `slack` of it.
+    /// An amount as precise as it was typed: it equals all values within `slack` of it.
     Amount {
         /// In the field's own unit.
         amount: f64,
-        /// Half of what its last digit counts.
+        /// Half a unit of the last digit typed.
         slack: f64,
     },
     /// Any of these bits.
     Bits(u64),
     /// This text.
     Text(Vec<u8>),
-    /// Text of which the case does not matter.
+    /// This text, regardless of case.
     Folded(Vec<u8>),
-    /// A text that matches a pattern, or is just what was typed.
+    /// A text that matches this pattern, or that equals what was typed.
     Pattern {
         /// As typed.
         text: Vec<u8>,
-        /// With backslashes before what is no part of the pattern.
+        /// The pattern, in which backslashes precede all literal characters.
         pattern: Vec<u8>,
-        /// Whether the case of letters does not matter.
+        /// Whether case is ignored.
         folded: bool,
     },
-    /// An address of a network, or a single one.  A v4-mapped one is the IPv4
-    /// address that it holds.
+    /// A network or a single address.  A v4-mapped address counts as its IPv4 address.
     Addr {
-        /// Which.
+        /// The network.
         prefix: Prefix,
         /// The interface that the socket is bound to.
         zone: Option<u32>,
     },
-    /// An address that is a number.
+    /// An address that is a number, as netlink and packet sockets have.
     Number(u32),
-    /// What another field reports, both multiplied to be of one unit.
+    /// The value of another field.  The two factors convert both values to a common unit.
     Field(Box<Choice>, i64, i64),
 }
 
-/// `NAME OP VALUE`: a field compared with what was asked for.
+/// `NAME OP VALUE`: a field compared with wanted values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldTest {
     field: Choice,
     needs: Needs,
     comparison: Comparison,
     wanted: Vec<Wanted>,
-    /// Whether the length of its list is compared.
+    /// Whether the length of the list is compared.
     counts: bool,
-    /// The value as it is written.
+    /// The value as it is written in a filter.
     typed: Vec<u8>,
 }
 
 impl FieldTest {
-    /// A comparison with any of these; of an order, with the first.
+    /// A comparison with any of these values; an order uses the first one.
     pub(super) fn new(field: Choice, comparison: Comparison, wanted: Vec<Wanted>, typed: Vec<u8>) -> Self {
         let needs = wanted.iter().fold(field.needs(), |needs, wanted| match wanted {
             Wanted::Field(other, ..) => needs.union(other.needs()),
@@ -100,38 +97,38 @@ impl FieldTest {
         Self::new(field, comparison, vec![Wanted::Whole(number)], number.to_string().into_bytes())
     }
 
-    /// Has the length of a list compared.
+    /// Compares the length of the list instead.
     pub(super) fn counting(mut self) -> Self {
         self.counts = true;
         self
     }
 
-    /// Whether the length of a list is compared.
+    /// Whether the length of the list is compared.
     pub(super) fn is_counting(&self) -> bool {
         self.counts
     }
 
-    /// What is compared.
+    /// The field.
     pub fn field(&self) -> &Choice {
         &self.field
     }
 
-    /// How.
+    /// The comparison operator.
     pub fn comparison(&self) -> Comparison {
         self.comparison
     }
 
-    /// With what: never nothing.
+    /// The wanted values; never empty.
     pub fn wanted(&self) -> &[Wanted] {
         &self.wanted
     }
 
-    /// The same as it is written in a filter.
+    /// The value as it is written in a filter.
     pub fn typed(&self) -> &[u8] {
         &self.typed
     }
 
-    /// What has to be asked for so that it is there.
+    /// What has to be requested so that rows contain the field.
     pub fn needs(&self) -> Needs {
         self.needs
     }
@@ -144,12 +141,13 @@ impl FieldTest {
         let is_order = !matches!(self.comparison, Comparison::Eq | Comparison::Ne);
         match self.field.read(row) {
             Reading::Absent => false,
-            // A zero is shown as one, but a time that was not measured is not short.
+            // If the number for "none" is 0, rows print it as 0, so it is compared as 0; but
+            // an unmeasured time is not short.
             Reading::None if self.field.none_is_zero(row) => {
                 !(is_order && self.field.unit().is_time()) && self.one_holds(Value::U64(0), row)
             }
             Reading::None => special(&Wanted::None),
-            // A zero is shown as one, but what has no limit is neither low nor high.
+            // Also if the number for "no limit" is 0; but "no limit" is neither low nor high.
             Reading::Unlimited if self.field.unlimited_is_zero(row) => {
                 !is_order && self.one_holds(Value::U64(0), row)
             }
@@ -163,7 +161,7 @@ impl FieldTest {
         if self.counts {
             return self.one_holds(Value::U64(list.len()), row);
         }
-        // No element may be equal, and there have to be some.
+        // `!=` holds if the list has elements and none of them is equal.
         let none = self.comparison == Comparison::Ne;
         let member = self.field.named().member;
         let (mut some, mut found) = (false, false);
@@ -191,13 +189,13 @@ impl FieldTest {
         if none { some && !found } else { found }
     }
 
-    /// Whether a command line is equal, as a whole or in one of its words.
+    /// Whether a command line matches as a whole or in one of its words.
     fn words_hold(&self, words: List<'_>) -> bool {
         let matches = |text: &[u8]| self.wanted.iter().any(|wanted| wanted.is_text(text));
         let mut line = Vec::new();
         let (mut found, mut left) = (false, words.len());
-        // What was cut goes on with what nobody types, so that it is equal to nothing and
-        // begins with what is there.
+        // A NUL after text that was cut prevents equality with the cut text, while prefix
+        // patterns still match.
         let cut = words.is_cut();
         words.each(&mut |item| {
             left = left.saturating_sub(1);
@@ -226,7 +224,7 @@ impl FieldTest {
         }
     }
 
-    /// Whether it holds against what another field reports.
+    /// Whether the comparison holds between this value and that of another field.
     fn against(&self, value: Value<'_>, other: &Choice, factors: (i64, i64), row: &Row<'_>) -> bool {
         let Reading::Value(theirs) = other.read(row) else { return false };
         let (mut some, mut equal, mut holds) = (false, false, false);
@@ -251,12 +249,13 @@ impl FieldTest {
     }
 }
 
-/// The order of two values, each multiplied by its factor.
+/// The order of two values, each multiplied by its factor; for addresses, any order that
+/// differs from equal.
 fn order_of(a: Value<'_>, b: Value<'_>, (of_a, of_b): (i64, i64)) -> Option<Ordering> {
     match (a, b) {
         (Value::Text(a), Value::Text(b)) => Some(a.cmp(b)),
         (Value::Addr(a), Value::Addr(b)) => (a.one_host() == b.one_host()).then_some(Ordering::Equal).or(
-            // There is no order, but a difference.
+            // Addresses have no order, but they can differ.
             Some(Ordering::Less),
         ),
         (Value::F64(_), _) | (_, Value::F64(_)) => {
@@ -274,7 +273,7 @@ fn order_of(a: Value<'_>, b: Value<'_>, (of_a, of_b): (i64, i64)) -> Option<Orde
 }
 
 impl Wanted {
-    /// Whether a value is equal to it.
+    /// Whether a value equals this wanted value.
     fn equals(&self, value: Value<'_>, row: &Row<'_>) -> bool {
         match (self, value) {
             (Self::Anything, _) => true,
@@ -313,13 +312,13 @@ impl Wanted {
         }
     }
 
-    /// The same of an abstract name, in which `ss` shows a NUL as `@`.
+    /// Like [`Self::is_text`], for an abstract name: `ss` shows its NULs as `@`.
     fn is_name(&self, text: &[u8]) -> bool {
         let shown = || text.iter().map(|byte| if *byte == 0 { b'@' } else { *byte }).collect::<Vec<u8>>();
         self.is_text(text) || self.is_text(&shown())
     }
 
-    /// How a value stands to it, where there is an order.
+    /// The order of a value relative to this wanted value, if there is one.
     fn order(&self, value: Value<'_>) -> Option<Ordering> {
         match (self, value) {
             (Self::Whole(wanted), Value::F64(ratio)) => ratio.partial_cmp(&(*wanted as f64)),
@@ -332,7 +331,7 @@ impl Wanted {
 }
 
 impl Prefix {
-    /// Whether an address is of this network, and of its family.
+    /// Whether an address has the family of this network and belongs to it.
     fn is_of(self, addr: Addr) -> bool {
         let same = |rule: &[u8], octets: &[u8], len: u8| {
             rule.iter().zip(octets).enumerate().all(|(at, (a, b))| {
@@ -349,7 +348,7 @@ impl Prefix {
     }
 }
 
-/// Prints a condition that parses back to the same.
+/// Prints a condition that parses back to the same condition.
 impl fmt::Display for FieldTest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = self.field.named();
@@ -361,8 +360,8 @@ impl fmt::Display for FieldTest {
     }
 }
 
-/// Whether the elements of a list of this kind are compared, with this comparison
-/// and a number: its length is where an order is asked for.
+/// Whether this comparison with a value applies to the length of a list of this kind rather
+/// than to its elements.
 pub(super) fn counts(kind: Kind, comparison: Comparison, is_number: bool) -> bool {
     let order = !matches!(comparison, Comparison::Eq | Comparison::Ne);
     match kind {

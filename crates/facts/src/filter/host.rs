@@ -1,11 +1,10 @@
-//! Host conditions: what `src`, `dst`, `sport` and `dport` compare with, and
-//! how a word becomes one.
+//! Host conditions: the values of `src`, `dst`, `sport` and `dport`, and how a word is parsed
+//! into one.
 //!
-//! A word is read as its family wants it: the one it names (`unix:`, `link:`,
-//! `netlink:`, `vsock:`, `inet:`, `inet6:`), else the preferred one.
+//! The address family determines the syntax of a word: the family that the word names
+//! (`unix:`, `link:`, `netlink:`, `vsock:`, `inet:`, `inet6:`), or else the preferred one.
 //!
-//! Source: the manual page ss(8), section HOST SYNTAX, and the program's
-//! behaviour.
+//! Source: the manual page ss(8), section HOST SYNTAX, and the observed behaviour of `ss`.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -22,31 +21,31 @@ use crate::cnum;
 use crate::model::protocol_names;
 use crate::model::{Addr, Family, Table, TableSet};
 
-/// An address and how many of its first bits count.
+/// An address and the number of its significant leading bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prefix {
     /// Any address of any family.
     Any,
-    /// IPv4, at most 32 bits; with 0 bits any IPv4 address in the kernel's
-    /// eyes, and any address at all in the program's.
+    /// IPv4, at most 32 bits.  With 0 bits, it matches any IPv4 address in the kernel and any
+    /// address at all in `ss`.
     V4([u8; 4], u8),
-    /// IPv6, at most 128 bits; 0 bits as above.
+    /// IPv6, at most 128 bits; with 0 bits likewise.
     V6([u8; 16], u8),
 }
 
-/// What one end of a socket is compared with.
+/// A condition on one end of a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostCondition {
-    /// Addresses of which one must match (never empty), and the port, if any.
+    /// Addresses of which one must match (never empty), and the port, if given.
     Inet {
-        /// One, unless a host name has several addresses.
+        /// One address, unless it came from a host name with several.
         prefixes: Vec<Prefix>,
-        /// Any `long` can be asked for; only 0 to 65535 can match.
+        /// The port may be any `long`; only 0 to 65535 can match.
         port: Option<i64>,
     },
     /// A shell pattern for the name of a unix socket.
     Unix(Vec<u8>),
-    /// The other families, whose addresses are numbers of 32 bits.
+    /// Other families, whose addresses are 32-bit numbers.
     Number {
         /// `Packet`, `Netlink` or `Vsock`.
         family: Family,
@@ -58,8 +57,8 @@ pub enum HostCondition {
 }
 
 impl HostCondition {
-    /// The word for the family that an inet address is read in; none for the
-    /// others, which always name theirs.
+    /// The prefix for the family of an inet address; empty for other families, whose values
+    /// always name their family.
     pub(super) fn inet_family(&self) -> &'static str {
         match self {
             Self::Inet { prefixes, .. } => match prefixes.as_slice() {
@@ -70,7 +69,7 @@ impl HostCondition {
         }
     }
 
-    /// Whether the kernel compares the family of a socket for it.
+    /// Whether the kernel has to compare the socket's family.
     pub(super) fn names_a_family(&self) -> bool {
         match self {
             Self::Inet { prefixes, .. } => prefixes.iter().any(|p| *p != Prefix::Any),
@@ -79,16 +78,16 @@ impl HostCondition {
     }
 }
 
-/// What a word is a value of.
+/// The operand that a word is a value of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// Of `src` or `dst`.
+    /// A value of `src` or `dst`.
     Address,
-    /// Of `sport` or `dport`.
+    /// A value of `sport` or `dport`.
     Port,
 }
 
-/// A family by the word before the colon.
+/// Families by their prefix.
 const FAMILIES: [(&[u8], Family); 6] = [
     (b"unix:", Family::Unix),
     (b"link:", Family::Packet),
@@ -98,7 +97,7 @@ const FAMILIES: [(&[u8], Family); 6] = [
     (b"inet6:", Family::Inet6),
 ];
 
-/// Reads a host value; also gives the family that it narrows the run to.
+/// Parses a host value; also returns the family that it restricts the listing to.
 pub(super) fn parse(
     word: &[u8],
     meaning: Meaning,
@@ -116,14 +115,14 @@ pub(super) fn parse(
         Some(family @ (Family::Packet | Family::Netlink | Family::Vsock)) => {
             number(word, meaning, family, lookups).ok_or(None)
         }
-        // Its addresses are of either inet family.
+        // Addresses of SMC sockets are IPv4 or IPv6.
         Some(Family::Smc) => inet(word, meaning, None, tables, lookups),
         family => inet(word, meaning, family, tables, lookups),
     };
     Ok((condition.map_err(FilterError::Host)?, family))
 }
 
-/// Reads a value of the families whose addresses are numbers.
+/// Parses a value of a family whose addresses are numbers.
 fn number(word: &[u8], meaning: Meaning, family: Family, lookups: &mut dyn Lookups) -> Option<HostCondition> {
     let (addr, port) = match (meaning, word.iter().position(|b| *b == b':')) {
         (Meaning::Port, _) => (None, Some(word.strip_prefix(b":").unwrap_or(word))),
@@ -137,7 +136,7 @@ fn number(word: &[u8], meaning: Meaning, family: Family, lookups: &mut dyn Looku
         (Some(name), _) => Some(cnum::unsigned(name, u32::MAX.into())? as u32),
     };
     let port = match (port, family) {
-        // For vsock alone an empty port part is an error.
+        // Only for vsock is an empty port an error.
         (Some(b""), Family::Vsock) => return None,
         (None | Some(b"" | b"*"), _) => None,
         (Some(name), Family::Packet) => {
@@ -150,13 +149,13 @@ fn number(word: &[u8], meaning: Meaning, family: Family, lookups: &mut dyn Looku
     Some(HostCondition::Number { family, addr, port: port.filter(|p| *p != -1) })
 }
 
-/// The index of an interface given by name or as `if7`.
+/// The index of an interface that is given by name or as `if7`.
 pub(super) fn interface(name: &[u8], lookups: &mut dyn Lookups) -> Option<u32> {
     let by_name = lookups.interface(name).filter(|index| *index != 0);
     by_name.or_else(|| cnum::scanf_u(name.strip_prefix(b"if")?).filter(|index| *index != 0))
 }
 
-/// Reads an Internet address, a port, or both.
+/// Parses an Internet address, a port, or both.
 fn inet(
     word: &[u8],
     meaning: Meaning,
@@ -165,7 +164,7 @@ fn inet(
     lookups: &mut dyn Lookups,
 ) -> Result<HostCondition, Option<HostError>> {
     let (host, port) = match meaning {
-        // What stands behind a bracket in a port does not count.
+        // In a port, text after a bracket is ignored.
         Meaning::Port => match word {
             [b'[', rest @ ..] => {
                 let close = rest.iter().position(|b| *b == b']').ok_or(None)?;
@@ -186,7 +185,7 @@ fn inet(
     Ok(HostCondition::Inet { prefixes, port })
 }
 
-/// Splits `HOST:PORT`; `None` for a bracket that is not closed.
+/// Splits `HOST:PORT`; `None` if a bracket is not closed.
 fn split(word: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     match word {
         [b'[', rest @ ..] => {
@@ -195,7 +194,7 @@ fn split(word: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
         }
         [b'*', rest @ ..] => Some((b"*", Some(rest))),
         _ => {
-            // The colons of an IPv6 address stand before its prefix length.
+            // The colons of an IPv6 address precede its prefix length.
             let slash = word.iter().position(|b| *b == b'/').unwrap_or(0);
             match word.iter().rposition(|b| *b == b':').filter(|colon| *colon >= slash) {
                 Some(colon) => Some((word.get(..colon)?, word.get(colon + 1..))),
@@ -205,7 +204,7 @@ fn split(word: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     }
 }
 
-/// Reads a port: a number, a service, or nothing for any.
+/// Parses a port: a number, a service name, or nothing for any port.
 fn port_number(
     word: &[u8],
     tables: TableSet,
@@ -218,8 +217,8 @@ fn port_number(
     if let Some(number) = cnum::long(word) {
         return Ok(Some(number).filter(|n| *n != -1));
     }
-    // Where the two differ, the reference takes tcp's port.  (Where only udp
-    // has one it takes whatever ends /etc/services, which helps nobody.)
+    // If the ports of tcp and udp differ, the reference uses tcp's.  (If only udp has one, it
+    // uses the last entry of /etc/services, which helps nobody.)
     let mut service = |table, transport| {
         if tables.contains(table) { lookups.service(word, transport) } else { None }
     };
@@ -230,7 +229,7 @@ fn port_number(
     }
 }
 
-/// Reads an address with an optional prefix length, or looks a host up.
+/// Parses an address with an optional prefix length, or resolves a host name.
 fn addresses(host: &[u8], family: Option<Family>, lookups: &mut dyn Lookups) -> Option<Vec<Prefix>> {
     if let Some(prefix) = prefix(host, family) {
         return Some(vec![prefix]);
@@ -245,7 +244,7 @@ fn addresses(host: &[u8], family: Option<Family>, lookups: &mut dyn Lookups) -> 
         .map(|addr| match addr {
             Addr::V4(octets) => Prefix::V4(octets, 32),
             Addr::V6(octets) => Prefix::V6(octets, 128),
-            // No look-up answers with anything else.
+            // Host lookups only return IPv4 and IPv6 addresses.
             Addr::Number(_) | Addr::None => Prefix::Any,
         })
         .collect();
@@ -280,7 +279,7 @@ fn is_any(word: &[u8]) -> bool {
     matches!(word, b"default" | b"any" | b"all")
 }
 
-/// Reads the length after a slash: a number or a mask of contiguous bits.
+/// Parses the length after a slash: a number, or a mask of contiguous bits.
 fn prefix_len(word: Option<&[u8]>, max: u8) -> Option<u8> {
     let Some(word) = word else { return Some(max) };
     if is_any(word) {
@@ -293,7 +292,7 @@ fn prefix_len(word: Option<&[u8]>, max: u8) -> Option<u8> {
     (mask.leading_ones() + mask.trailing_zeros() >= 32).then_some(mask.leading_ones() as u8)
 }
 
-/// Reads up to four numbers of any base; missing ones are zero.
+/// Parses up to four numbers in any base; missing ones are zero.
 fn ipv4(word: &[u8]) -> Option<[u8; 4]> {
     let mut octets = [0; 4];
     let mut places = octets.iter_mut();
@@ -308,7 +307,7 @@ impl fmt::Display for HostCondition {
         match self {
             Self::Unix(pattern) => {
                 f.write_str("unix:")?;
-                // As the lexer wants it back.
+                // Escapes the pattern as the lexer expects it.
                 for byte in String::from_utf8_lossy(pattern).chars() {
                     if matches!(byte, '\\' | ' ' | '\t') {
                         f.write_str("\\")?;

@@ -1,8 +1,8 @@
-//! Values of fields, each read as the kind of its field wants it.
+//! Parses values of fields according to the kind of the field.
 //!
-//! A value is read when the filter is, so that what no socket can have is refused
-//! there, with what it could have: a misspelt word would never match, and under
-//! `!=` match everything.
+//! Values are checked when the filter is parsed, and a value that no socket can have is
+//! rejected with the possible ones: a misspelled word would never match, and with `!=` it
+//! would match everything.
 
 mod address;
 mod number;
@@ -20,9 +20,9 @@ use crate::fields::{Choice, Groups, Int, Kind, NameError, Named, Operand, Spelli
 use crate::model::TableSet;
 use crate::model::words::{FALSE_TRUE, Word, by_spelling};
 
-/// What a value is read for.
+/// The comparison that a value is parsed for.
 struct Subject<'n> {
-    /// The range of its numbers, where it has one.
+    /// The range of the field's numbers, if it has one.
     int: Option<Int>,
     /// The field as typed.
     name: &'n str,
@@ -36,7 +36,7 @@ impl Subject<'_> {
         self.named.kind()
     }
 
-    /// Whether it is compared by an order.
+    /// Whether the comparison is `<`, `<=`, `>` or `>=`.
     fn is_ordered(&self) -> bool {
         !matches!(self.comparison, Comparison::Eq | Comparison::Ne)
     }
@@ -49,8 +49,7 @@ impl Subject<'_> {
         FilterError::Value { field: self.title(), value: value.to_vec(), why }
     }
 
-    /// Whether these words would hold for every socket, so that their opposite
-    /// holds for none.
+    /// Fails if these words cover every socket, so that `!=` would match none.
     fn check_never(&self, value: &[u8], wanted: &[Wanted]) -> Result<(), FilterError> {
         let all = match self.kind() {
             Kind::EnumText(words) => {
@@ -74,15 +73,15 @@ fn title(named: Named) -> String {
     }
 }
 
-/// Reads values.
+/// Parses values.
 pub(super) struct Reader<'r, 'c> {
     pub(super) ctx: &'r mut Context<'c>,
     pub(super) remarks: &'r mut Vec<Remark>,
 }
 
 impl Reader<'_, '_> {
-    /// The comparisons that a condition on a field is: of `!=` all must hold, else
-    /// any of them.
+    /// Parses a condition on a field into comparisons: for `!=` all must hold, otherwise any
+    /// of them.
     pub(super) fn read(
         &mut self,
         name: &str,
@@ -102,22 +101,22 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// The range of a field's numbers in the tables that are listed.
+    /// The range of a field's numbers in the listed tables.
     fn int(&self, named: Named) -> Option<Int> {
         let operand = named.field.operand.map(|(_, operand)| operand);
         let is_port = matches!(operand, Some(Operand::LocalPort | Operand::RemotePort));
         let tables = self.ctx.tables;
-        // The ports of vsock have 32 bits, those of all others 16.
+        // Vsock ports have 32 bits, all others 16.
         let narrow = is_port && !tables.is_empty() && !tables.intersects(TableSet::VSOCK);
         if narrow { Some(Int::of::<u16>()) } else { named.kind().int() }
     }
 
-    /// A field by its full name, however it was typed.
+    /// A field by its full name, regardless of how it was typed.
     fn choice(&self, named: Named) -> Choice {
         Choice::of(self.ctx.catalog, &title(named), Named { without_unit: false, ..named })
     }
 
-    /// Fails for a field that no socket of this listing reports.
+    /// Fails if no socket of this listing reports the field.
     fn check_reported(&self, subject: &Subject<'_>) -> Result<(), FilterError> {
         let by = |by| Err(FilterError::NotReported { field: subject.title(), by });
         if subject.named.field.groups.intersects(Groups::NETNS) && !self.ctx.lookups.tells_namespaces() {
@@ -129,7 +128,7 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    /// A field compared with values of its own.
+    /// Parses a comparison of a field with its own values.
     fn one(&mut self, subject: &Subject<'_>, typed: &Typed) -> Result<FieldTest, FilterError> {
         let kind = subject.kind();
         if let ([element], Kind::Addr | Kind::Addrs) = (typed.elements.as_slice(), kind)
@@ -141,7 +140,7 @@ impl Reader<'_, '_> {
         let is_list = kind.is_list() || subject.named.member.is_some();
         let mut elements: Vec<Element> = Vec::new();
         for element in &typed.elements {
-            // The cell of a list, between quotes as a whole, is the list all the same.
+            // A list that is quoted as a whole is still split into its elements.
             let before = elements.len();
             if is_list {
                 elements.extend(element.parts());
@@ -175,7 +174,7 @@ impl Reader<'_, '_> {
         Ok(if whole && counts(kind, subject.comparison, numbers) { test.counting() } else { test })
     }
 
-    /// The same, for a name whose number is another field.
+    /// Like [`Self::one`], for a name whose number is in another field.
     fn users(
         &mut self,
         subject: &Subject<'_>,
@@ -217,13 +216,13 @@ impl Reader<'_, '_> {
         Ok(tests)
     }
 
-    /// The number of a user by name or number.
+    /// The uid of a user given by name or number.
     fn user(&mut self, text: &[u8]) -> Option<u32> {
         let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
         number.or_else(|| self.ctx.lookups.user(text))
     }
 
-    /// The name of a host: its addresses are compared.
+    /// Parses the name of a host into a comparison with its addresses.
     fn hosts(
         &mut self,
         subject: &Subject<'_>,
@@ -257,7 +256,7 @@ impl Reader<'_, '_> {
         Ok(vec![FieldTest::new(choice, subject.comparison, wanted, raw)])
     }
 
-    /// What an element of a value means.
+    /// Parses one element of a value.
     fn element(&mut self, subject: &Subject<'_>, element: &Element) -> Result<Vec<Wanted>, FilterError> {
         let kind = subject.kind();
         let order = |why| Err(subject.wrong(&element.text, why));
@@ -269,7 +268,8 @@ impl Reader<'_, '_> {
         }
         let special = subject.named.member.is_none() && !element.quoted && !subject.is_ordered();
         if special && let Some(special) = Self::special(subject, element) {
-            // Of vsock, none is another number.
+            // For vsock, "none" is a different number than for other sockets, so both are
+            // accepted.
             let other = (element.text == b"none" && special != Wanted::None).then_some(Wanted::None);
             return Ok(std::iter::once(special).chain(other).collect());
         }
@@ -278,7 +278,7 @@ impl Reader<'_, '_> {
                 self.number(subject, element)
             }
             Kind::Integers(_) => self.number(subject, element),
-            // How long a list is, is a number.
+            // The length of a list is a number.
             Kind::Texts | Kind::Addrs | Kind::Records(_)
                 if subject.is_ordered() && subject.named.member.is_none() =>
             {
@@ -299,7 +299,7 @@ impl Reader<'_, '_> {
                 Ok(vec![Wanted::Whole(number.into())])
             }
             Kind::EnumText(words) => Self::words(subject, element, words),
-            // The parts of an entry are written with slashes between them.
+            // The parts of an entry are separated by slashes.
             Kind::Records(members)
                 if !element.text.iter().any(|byte| b"/*?[".contains(byte))
                     && members.iter().filter(|member| member.brief).count() > 1 =>
@@ -312,14 +312,14 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// The source's way to say that there is none, or no limit.
+    /// The value for "none" or "no limit", if the element is one.
     fn special(subject: &Subject<'_>, element: &Element) -> Option<Wanted> {
         let field = subject.named.field;
         let (none, unlimited) = (field.none_number(), field.unlimited_number());
         let number = cnum::scan(&element.text, 0).filter(|n| n.len == element.text.len() && !n.overflow);
         let number = number.map(|n| if n.negative { -i128::from(n.magnitude) } else { n.magnitude.into() });
         match (element.text.as_slice(), number) {
-            // A zero is shown as one.
+            // If the number for "none" or "no limit" is 0, rows print it as 0.
             (b"none", _) | (_, Some(0)) if none == Some(0) => Some(Wanted::Whole(0)),
             (b"unlimited", _) | (_, Some(0)) if unlimited == Some(0) => Some(Wanted::Whole(0)),
             (b"none", _) if none.is_some() => Some(Wanted::None),
@@ -366,7 +366,7 @@ impl Reader<'_, '_> {
                 }
             }
             Spelling::Service if element.pattern.is_none() && !element.fold => {
-                // What raw sockets have in place of a port is a protocol.
+                // Raw sockets have a protocol in place of a port.
                 let protocol = text.starts_with(b"ipproto-")
                     || by_spelling(crate::model::protocol_names::IP, text).is_some();
                 if !protocol && !self.ctx.lookups.names_a_service(text) {
@@ -378,8 +378,8 @@ impl Reader<'_, '_> {
         Ok(vec![text_of(element)])
     }
 
-    /// A comparison with another field; `None` if the value names none, or text is
-    /// compared.
+    /// Parses a comparison with another field; `None` if the value names no field, or if the
+    /// field is text.
     fn other(
         &mut self,
         subject: &Subject<'_>,
@@ -423,7 +423,7 @@ impl Reader<'_, '_> {
     }
 }
 
-/// How many microseconds a unit of time has.
+/// The number of microseconds in a unit of time.
 fn microseconds(unit: Unit) -> Option<i64> {
     match unit {
         Unit::Microseconds => Some(1),
@@ -433,7 +433,7 @@ fn microseconds(unit: Unit) -> Option<i64> {
     }
 }
 
-/// Whether it is a lone `*`: whatever is reported.
+/// Whether the element is a single `*`, which matches any reported value.
 fn is_anything(element: &Element) -> bool {
     element.pattern.as_deref() == Some(b"*")
 }
@@ -447,7 +447,7 @@ fn text_of(element: &Element) -> Wanted {
     }
 }
 
-/// The words that an element is a pattern of.
+/// The words that match an element's pattern.
 fn matching<'e>(element: &'e Element, words: &'static [Word]) -> impl Iterator<Item = &'static Word> + 'e {
     let pattern = element.pattern.as_deref();
     words.iter().filter(move |word| {
@@ -457,7 +457,7 @@ fn matching<'e>(element: &'e Element, words: &'static [Word]) -> impl Iterator<I
     })
 }
 
-/// How many bytes a text has at least that a pattern matches; a set counts as one.
+/// The minimum length in bytes of text that a pattern matches.
 fn least_len(pattern: &[u8]) -> usize {
     let (mut len, mut at) = (0, 0);
     while let Some(byte) = pattern.get(at) {
@@ -467,7 +467,7 @@ fn least_len(pattern: &[u8]) -> usize {
                 at += 1;
                 len += 1;
             }
-            // Where it ends is not worth knowing: fewer is safe.
+            // The rest of the pattern is ignored, since an underestimate is safe.
             b'[' => return len,
             _ => len += 1,
         }

@@ -1,10 +1,10 @@
-//! Words and lines into tokens.
+//! Splits words and lines into tokens.
 //!
-//! A token ends at a blank or tab and nowhere else: `sport=1` and `(sport`
-//! are one token each.  A backslash is dropped and the next byte taken as it
-//! is; operators are recognised after that, so a backslash does not hide one.
+//! A token ends only at a blank or tab: `sport=1` and `(sport` are one token each.  A
+//! backslash is removed and the next byte taken literally; operators are recognised after
+//! that, so a backslash does not hide an operator.
 //!
-//! Source: the program's behaviour.
+//! Source: the observed behaviour of `ss`.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, Read};
@@ -12,7 +12,7 @@ use std::io::{BufRead, Read};
 use super::error::FilterError;
 use super::expr::Comparison;
 
-/// What a token is before any table is asked.
+/// The meaning of a token that does not depend on any table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark {
     /// `!`, `not`.
@@ -29,7 +29,7 @@ pub(super) enum Mark {
     Compare(Comparison),
 }
 
-/// The operator that a token spells, if it is one.
+/// The operator that a token spells; `None` for other tokens.
 pub(super) fn mark(token: &[u8]) -> Option<Mark> {
     Some(match token {
         b"!" | b"not" => Mark::Not,
@@ -47,7 +47,7 @@ pub(super) fn mark(token: &[u8]) -> Option<Mark> {
     })
 }
 
-/// Takes the first token off a word or line; `None` if only blanks are left.
+/// Removes the first token from a word or line; `None` if only blanks are left.
 fn next_token(text: &mut &[u8]) -> Option<Vec<u8>> {
     let start = text.iter().position(|b| !matches!(b, b' ' | b'\t'))?;
     let mut token = Vec::new();
@@ -74,13 +74,13 @@ pub(super) struct Tokens<'a> {
     file: Option<&'a mut dyn BufRead>,
     line: Vec<u8>,
     line_at: usize,
-    /// What was left before the last token was read.
+    /// The position before the last token.
     before: (&'a [u8], usize),
-    /// The last tokens that were read, for messages.
+    /// The last tokens read, for messages.
     seen: VecDeque<Vec<u8>>,
 }
 
-/// A place behind a token.
+/// A position after a token.
 pub(super) struct Place<'a> {
     words: std::slice::Iter<'a, &'a [u8]>,
     word: &'a [u8],
@@ -88,10 +88,10 @@ pub(super) struct Place<'a> {
     last: Vec<u8>,
 }
 
-/// Tokens that messages may show.
+/// The maximum number of tokens kept for messages.
 const SEEN: usize = 24;
 
-/// Size of the buffer that the reference reads a line into; holds one less.
+/// The size of the buffer into which the reference reads a line; it holds one byte less.
 const LINE_BUFFER: usize = 1024;
 
 impl<'a> Tokens<'a> {
@@ -107,25 +107,26 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// Goes back to before the token that was read last.
+    /// Goes back to the position before the last token.
     pub(super) fn rewind(&mut self) {
         (self.word, self.line_at) = self.before;
         self.seen.pop_back();
     }
 
-    /// Where the next token begins, to come back to: as long as no line is read.
+    /// The position of the next token, for [`Self::return_to`]; valid until another line is
+    /// read.
     pub(super) fn place(&self) -> Place<'a> {
         let last = self.seen.back().cloned().unwrap_or_default();
         Place { words: self.words.clone(), word: self.word, line_at: self.line_at, last }
     }
 
-    /// Goes back there.
+    /// Goes back to a position.
     pub(super) fn return_to(&mut self, place: Place<'a>) {
         (self.words, self.word, self.line_at) = (place.words, place.word, place.line_at);
         self.see(&place.last);
     }
 
-    /// What is left of the word or line, from its next byte on.
+    /// The rest of the word or line, from the next byte on.
     pub(super) fn glued(&self) -> &[u8] {
         match self.word {
             [] => self.line.get(self.line_at..).unwrap_or_default(),
@@ -133,14 +134,14 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// What is left of the word or line, without the blanks it begins with.
+    /// The rest of the word or line, without leading blanks.
     pub(super) fn raw(&self) -> &[u8] {
         let rest = self.glued();
         let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
         rest.get(blanks..).unwrap_or_default()
     }
 
-    /// Takes so many bytes of [`Tokens::raw`].
+    /// Consumes this number of bytes of [`Tokens::raw`].
     pub(super) fn pass(&mut self, bytes: usize) {
         let bytes = bytes + self.glued().len() - self.raw().len();
         match self.word {
@@ -149,15 +150,15 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// The same, and they are a token for messages.
+    /// Like [`Self::pass`], but also records the bytes as a token for messages.
     pub(super) fn accept(&mut self, bytes: usize) {
         let token = self.raw().get(..bytes).unwrap_or_default().to_vec();
         self.see(&token);
         self.pass(bytes);
     }
 
-    /// Goes on to the next word or line if nothing is left of this one; false at
-    /// the end, and where the file cannot be read further.
+    /// Moves to the next word or line if this one is used up.  Returns false at the end, or if
+    /// the file cannot be read further.
     pub(super) fn more(&mut self) -> bool {
         while self.raw().is_empty() {
             if let Some(word) = self.words.next() {
@@ -172,8 +173,8 @@ impl<'a> Tokens<'a> {
         true
     }
 
-    /// The tokens before the one that was taken last, that one, and those
-    /// behind it in the words; none of the latter where there is none left.
+    /// The tokens before the last one, the last one, and the tokens after it in its words; the
+    /// latter are empty at the end.
     pub(super) fn around(mut self, at_end: bool) -> [Vec<Vec<u8>>; 3] {
         self.file = None;
         let mut seen = Vec::from(std::mem::take(&mut self.seen));
@@ -185,7 +186,7 @@ impl<'a> Tokens<'a> {
         [seen, wrong, behind]
     }
 
-    /// Remembers a token for messages.
+    /// Records a token for messages.
     pub(super) fn see(&mut self, token: &[u8]) {
         if self.seen.len() >= SEEN {
             self.seen.pop_front();
@@ -193,10 +194,9 @@ impl<'a> Tokens<'a> {
         self.seen.push_back(token.to_vec());
     }
 
-    /// Reads the next line of the file that is no comment; false at its end.
+    /// Reads the next line of the file that is not a comment; returns false at the end.
     ///
-    /// An unreadable file ends where reading fails, as it does for the
-    /// reference.
+    /// A read error counts as the end of the file, as in the reference.
     fn read_line(&mut self) -> Result<bool, FilterError> {
         let Some(file) = self.file.as_mut() else { return Ok(false) };
         loop {
@@ -206,7 +206,7 @@ impl<'a> Tokens<'a> {
             if !matches!(limited.read_until(b'\n', &mut self.line), Ok(1..)) {
                 return Ok(false);
             }
-            // A C string ends at its NUL.
+            // The reference handles lines as C strings, which end at a NUL.
             if let Some(nul) = self.line.iter().position(|b| *b == 0) {
                 self.line.truncate(nul);
             }
@@ -219,7 +219,7 @@ impl<'a> Tokens<'a> {
             if self.line.last() == Some(&b'\n') {
                 self.line.pop();
             }
-            // `0` is the reference's own comment sign, meant to be a NUL.
+            // The reference also treats `0` as a comment sign; it was meant to be a NUL.
             if !matches!(self.line.first(), Some(b'#' | b'0')) {
                 return Ok(true);
             }

@@ -1,25 +1,23 @@
-//! The filter language: words in, a condition on rows out, and the part of it
-//! that the kernel can check.
+//! The filter language: parses words into a condition on rows, and compiles the part that the
+//! kernel can check.
 //!
 //! ```text
 //! words --lex--> tokens --parse (values looked up on the way)--> Expr --eval--> keep a row?
 //!                                                                 `--program--> kernel bytecode
 //! ```
 //!
-//! The language is that of `ss`: `and` and `or` bind equally and group to the
-//! left, and a value is converted before the grammar is looked at, so a bad
-//! address is reported before a missing operator.  Which words name a
-//! condition is not decided here but in the table of facts
-//! ([`crate::fields`]): a row with an operand is a keyword, and every other
-//! row can be compared by its full name, or by a shorter one that can mean
-//! nothing else ([`Catalog::named`]).
+//! The language is that of `ss`: `and` and `or` have the same precedence and group to the
+//! left.  A value is converted before the grammar is checked, so a bad address is reported
+//! before a missing operator.  The table of facts ([`crate::fields`]) decides which words name
+//! a condition: a field with an operand is a keyword, and every other field can be compared by
+//! its full name or by an unambiguous shorter one ([`Catalog::named`]).
 //!
-//! Nothing here does I/O; what has to be looked up is asked of [`Lookups`].
+//! Nothing here does I/O; names are resolved through [`Lookups`].
 //!
-//! Invariant: no input makes anything here recurse.  An expression is a list
-//! in postfix order, not a tree of boxes.
+//! Invariant: no input causes recursion.  An expression is a list in postfix order, not a
+//! tree.
 //!
-//! Source: the manual page ss(8), and the program's behaviour.
+//! Source: the manual page ss(8), and the observed behaviour of `ss`.
 
 mod contrary;
 mod emit;
@@ -63,24 +61,24 @@ pub enum Transport {
     Udp,
 }
 
-/// What a filter has to look up while it is parsed.
+/// Resolves names while a filter is parsed.
 ///
-/// Names are bytes as typed, after backslashes were removed.
+/// Names are the bytes typed, without backslashes.
 pub trait Lookups {
     /// Port of a service (`/etc/services`), in host order.
     fn service(&mut self, name: &[u8], transport: Transport) -> Option<u16>;
 
-    /// Port of a service that rpcbind knows, where RPC names were asked for
-    /// (`-r` without `-n`); else `None`.
+    /// Port of a service registered with rpcbind; `None` unless RPC names were requested (`-r`
+    /// without `-n`).
     fn rpc_service(&mut self, name: &[u8]) -> Option<u16>;
 
-    /// Addresses of a host: with `Some(Family::Inet)` or `Some(Family::Inet6)`
-    /// those of that family, with `None` all IPv4 ones, then all IPv6 ones.
+    /// Addresses of a host: those of the family for `Some(Family::Inet)` or
+    /// `Some(Family::Inet6)`; all IPv4 addresses and then all IPv6 addresses for `None`.
     /// Empty if there are none.
     fn hosts(&mut self, name: &[u8], family: Option<Family>) -> Vec<Addr>;
 
-    /// Index of the interface of this name or alternative name.  `if7` and
-    /// plain numbers need no answer: the filter knows them.
+    /// Index of the interface with this name or alternative name.  The filter itself handles
+    /// `if7` and plain numbers.
     fn interface(&mut self, name: &[u8]) -> Option<u32>;
 
     /// Number of a netlink protocol, given as a name or number.
@@ -88,55 +86,54 @@ pub trait Lookups {
         protocol_names::netlink_protocol(name)
     }
 
-    /// Number of the user of this name.
+    /// The uid of the user with this name.
     fn user(&mut self, name: &[u8]) -> Option<u32> {
         let _ = name;
         None
     }
 
-    /// Whether a port of any protocol has this name.
+    /// Whether a port of any protocol has this service name.
     fn names_a_service(&mut self, name: &[u8]) -> bool {
         let of = |transport| self.service(name, transport).is_some();
         [Transport::Tcp, Transport::Udp].into_iter().any(of) || self.rpc_service(name).is_some()
     }
 
-    /// Whether rows will say which network namespace they are of.
+    /// Whether rows report their network namespace.
     fn tells_namespaces(&self) -> bool {
         true
     }
 
-    /// Id of the cgroup at this path.
+    /// Id of the cgroup with this path.
     ///
     /// # Errors
-    /// Why it has none.
+    /// Why the path has no id.
     fn cgroup(&mut self, path: &[u8]) -> Result<u64, CgroupError>;
 
-    /// Whether the kernel knows conditions on cgroups.  Asked once for every
-    /// such condition.
+    /// Whether the kernel supports conditions on cgroups.  Called once for every such
+    /// condition.
     fn cgroup_condition_supported(&mut self) -> bool;
 }
 
-/// What a filter is read with.
+/// The context in which a filter is parsed.
 pub struct Context<'a> {
-    /// The table whose operands and names may be tested.
+    /// The table of operands and field names.
     pub catalog: &'a Catalog,
-    /// The family that host values belong to unless they name one: that of the
-    /// last family option.
+    /// The family of host values that do not name one: that of the last family option.
     pub preferred: Option<Family>,
-    /// The tables shown, which decide whose service names are known.
+    /// The listed tables, which determine whose service names are known.
     pub tables: TableSet,
-    /// What answers questions about names.
+    /// Resolves names.
     pub lookups: &'a mut dyn Lookups,
 }
 
-/// A filter as read.
+/// A parsed filter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parsed {
     /// The condition; `None` for an empty filter, which every row passes.
     pub expr: Option<Expr>,
-    /// The one family that host values narrowed the run to (the last one
-    /// wins); `None` if they left it as it was.
+    /// The family that host values restrict the listing to (the last one wins); `None` if they
+    /// do not.
     pub family: Option<Family>,
-    /// What is worth saying of values that are not compared just as they were typed.
+    /// Remarks on values that are compared differently from how they were typed.
     pub remarks: Vec<Remark>,
 }

@@ -1,14 +1,14 @@
-//! Tokens into an expression.
+//! Parses tokens into an expression.
 //!
-//! A shift-reduce parser with its stack in a `Vec`.  Its depth is counted as
-//! the reference's own stack counts it, which gives up at ten thousand: so
-//! the two accept the same filters, and nothing here can overflow.
+//! A shift-reduce parser with its stack in a `Vec`.  The depth is counted like the reference's
+//! stack, which overflows at ten thousand: so both accept the same filters, and nothing here
+//! can overflow.
 //!
-//! A value is converted when its token is read, according to the operand that
-//! was read last, even where the grammar has no place for a value: therefore
-//! `ss foo` speaks of an address, not of syntax.
+//! A value is converted as soon as its token is read, according to the last operand, even
+//! where the grammar does not allow a value: therefore `ss foo` reports a bad address, not a
+//! syntax error.
 //!
-//! Source: the manual page ss(8), and the program's behaviour.
+//! Source: the manual page ss(8), and the observed behaviour of `ss`.
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
@@ -27,36 +27,36 @@ use crate::cnum;
 use crate::fields::{Field, Named, Operand};
 use crate::model::Family;
 
-/// Symbols that the reference's parser holds at most.
+/// The maximum number of symbols in the reference's parser.
 const MAX_SYMBOLS: usize = 9998;
 
-/// Nodes of an expression: a bound on memory that no filter in use comes near.
+/// The maximum number of nodes, which bounds memory and is far above any filter in use.
 const MAX_NODES: usize = 1_000_000;
 
-/// A symbol of the stack.
+/// A symbol on the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Symbol {
     Open,
     Not,
     And,
     Or,
-    /// A finished expression; the index of its last node, and how its parts are
-    /// joined at this level.
+    /// A complete expression: the index of its last node, and how its parts are joined at this
+    /// level.
     Expr(usize, Joined),
 }
 
-/// How the parts of an expression are joined where no brackets are around them.
+/// How the parts of an expression are joined outside its brackets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Joined {
-    /// It is one part.
+    /// It has only one part.
     Not,
-    /// By `and`, which may be unwritten.
+    /// By `and`, which may be implicit.
     And,
     /// By `or`.
     Or,
 }
 
-/// An operand whose condition is not complete, and its operator once read.
+/// An operand whose condition is incomplete, and its operator once it has been read.
 #[derive(Clone, Copy, Debug)]
 struct Pending {
     field: &'static Field,
@@ -75,23 +75,24 @@ enum Value {
 struct Parser<'a> {
     ctx: Context<'a>,
     tokens: Tokens<'a>,
-    /// The operand that values belong to now.
+    /// The operand that the next value belongs to.
     latest: Option<Operand>,
     narrowed: Option<Family>,
     nodes: Vec<Node>,
     stack: Vec<Symbol>,
     pending: Option<Pending>,
-    /// Whether a field was compared by its name, which the reference does not know.
+    /// Whether the filter compares a field by name, which the reference does not support.
     is_ours: bool,
-    /// Whether the value of a field is next.
+    /// Whether the value of a field comes next.
     wants_value: bool,
     remarks: Vec<Remark>,
-    /// Whether `and` and `or` stand side by side, and an `and` behind an `or`.
+    /// Whether `and` and `or` are mixed without brackets, and whether an `and` follows an
+    /// `or`.
     mixed: Option<bool>,
 }
 
-/// Reads a filter: first the words of the command line, each of which is split
-/// again, then the lines of a filter file.  Both form one expression.
+/// Parses a filter: first the words of the command line, which are split again, then the lines
+/// of the filter file.  Together they form one expression.
 pub fn parse<'a>(
     words: &'a [&'a [u8]],
     file: Option<&'a mut dyn BufRead>,
@@ -100,10 +101,10 @@ pub fn parse<'a>(
     parse_or_explain(words, file, ctx).map_err(|refused| refused.error)
 }
 
-/// The same; what is refused is explained.
+/// Like [`parse`], but explains an error.
 ///
 /// # Errors
-/// Where the filter cannot be used.
+/// When the filter is invalid.
 pub fn parse_or_explain<'a>(
     words: &'a [&'a [u8]],
     file: Option<&'a mut dyn BufRead>,
@@ -144,7 +145,7 @@ impl Parser<'_> {
             }
             _ => return Err(FilterError::Syntax),
         };
-        // What the reference understands is read as it reads it.
+        // A filter that the reference accepts gets no remark, since it means the same here.
         if let (true, Some(differs)) = (self.is_ours, self.mixed) {
             self.remarks.push(Remark::Mixed { differs });
         }
@@ -174,21 +175,22 @@ impl Parser<'_> {
         self.value(token)
     }
 
-    /// Reads the value of a classic operand, or of none.
+    /// Parses the value of a classic operand, or a value without an operand.
     fn value(&mut self, token: &[u8]) -> Result<(), FilterError> {
         let (values, closing) = match self.convert(token) {
             Ok(value) => (vec![value], 0),
             Err(error) => self.lenient(token).ok_or(error)?,
         };
         let pending = self.pending.take().ok_or(FilterError::Syntax)?;
-        // An operator that is not written counts as well.
+        // An implicit operator counts as a symbol too.
         self.check_depth(3)?;
         self.condition(pending, values)?;
         (0..closing).try_for_each(|_| self.mark(Mark::Close))
     }
 
-    /// Values that the reference refuses: a list, or one with brackets behind it in
-    /// a filter that the reference refuses anyway; and how many brackets these are.
+    /// Parses values that the reference rejects: a list, or, in a filter that the reference
+    /// rejects anyway, a value with closing brackets attached.  Also returns the number of
+    /// these brackets.
     fn lenient(&mut self, token: &[u8]) -> Option<(Vec<Value>, usize)> {
         let comparison = self.pending?.comparison.unwrap_or(Comparison::Eq);
         let open = self.stack.iter().filter(|symbol| **symbol == Symbol::Open).count();
@@ -215,11 +217,12 @@ impl Parser<'_> {
         Some((values?, closing))
     }
 
-    /// Reads a condition of ours: a field, an operator, a value, and brackets and
-    /// joints that stand before and behind it without a blank.  False if it is none.
+    /// Parses a condition that the reference lacks: a field, an operator and a value, with
+    /// brackets and `and`/`or` signs attached before and after it.  Returns false if there is
+    /// none here.
     ///
-    /// The reference refuses every filter with such a word here, so nothing that it
-    /// understands is read in another way.
+    /// The reference rejects every filter with such a word at this position, so filters that
+    /// it accepts keep their meaning.
     fn ours(&mut self) -> Result<bool, FilterError> {
         let place = self.tokens.place();
         self.tokens.rewind();
@@ -232,7 +235,7 @@ impl Parser<'_> {
         let len = self.tokens.raw().iter().take_while(is_name).count();
         let name = String::from_utf8_lossy(self.tokens.raw().get(..len).unwrap_or_default()).into_owned();
         let named = match self.ctx.catalog.operand(name.as_bytes()) {
-            // Its own grammar has it.
+            // A keyword of the reference's grammar.
             Some(_) => None,
             None => self.ctx.catalog.named_of(&name, self.ctx.tables).ok(),
         };
@@ -253,7 +256,7 @@ impl Parser<'_> {
         self.tokens.see(comparison.symbol().as_bytes());
         self.tokens.pass(len);
         self.field_test(&name, named, comparison)?;
-        // What stands behind it without a blank.
+        // Brackets and signs that follow without a blank.
         loop {
             let (mark, len) = match self.tokens.glued() {
                 [b')', ..] => (Mark::Close, 1),
@@ -305,14 +308,14 @@ impl Parser<'_> {
         }
     }
 
-    /// A condition or bracket may begin anywhere but inside a condition: after
-    /// another expression it is joined with an `and` that is not written.
+    /// A condition or bracket may begin anywhere except inside a condition: after a complete
+    /// expression, an implicit `and` joins it.
     fn begin_primary(&self) -> Result<(), FilterError> {
         if self.pending.is_some() { Err(FilterError::Syntax) } else { Ok(()) }
     }
 
-    /// Fails if the stack and so many symbols of an unfinished condition are
-    /// more than the reference's parser can hold.
+    /// Fails if the stack, with this many symbols of an incomplete condition, exceeds the size
+    /// of the reference's parser.
     fn check_depth(&self, unfinished: usize) -> Result<(), FilterError> {
         if self.stack.len() + unfinished > MAX_SYMBOLS || self.nodes.len() > MAX_NODES {
             return Err(FilterError::TooDeep);
@@ -325,7 +328,7 @@ impl Parser<'_> {
         self.reduce()
     }
 
-    /// Joins the last node with what stands before it on the stack.
+    /// Combines the last node with the operators before it on the stack.
     fn reduce(&mut self) -> Result<(), FilterError> {
         let mut joined = Joined::Not;
         while self.stack.last() == Some(&Symbol::Not) {
@@ -350,8 +353,8 @@ impl Parser<'_> {
         self.check_depth(0)
     }
 
-    /// Joins the last node with the expression that ends at `left`, whose own parts
-    /// are joined so.
+    /// Joins the last node with the expression that ends at `left`, whose own parts are joined
+    /// as `before` tells.
     fn join(&mut self, left: usize, before: Joined, is_and: bool) -> Result<Joined, FilterError> {
         self.nodes.push(if is_and { Node::And(left) } else { Node::Or(left) });
         let joined = if is_and { Joined::And } else { Joined::Or };
@@ -364,7 +367,7 @@ impl Parser<'_> {
         Ok(joined)
     }
 
-    /// Reads the value that a token is, for the operand read last.
+    /// Converts a token to a value of the last operand.
     fn convert(&mut self, token: &[u8]) -> Result<Value, FilterError> {
         let meaning = match self.latest {
             Some(Operand::Device) => return self.device(token).map(Value::Device).ok_or(FilterError::Device),
@@ -421,8 +424,7 @@ impl Parser<'_> {
         self.tests(tests, comparison)
     }
 
-    /// Adds tests, each of which may be negated: under `!=` all have to hold, else
-    /// any of them.
+    /// Adds tests, each possibly negated: with `!=` all of them must hold, otherwise any.
     fn tests(&mut self, tests: Vec<(Test, bool)>, comparison: Comparison) -> Result<(), FilterError> {
         let mut left = None;
         for (test, negated) in tests {
@@ -438,7 +440,7 @@ impl Parser<'_> {
         self.reduce()
     }
 
-    /// `NAME OP VALUE` with the name of a field; the value is next.
+    /// Parses `NAME OP VALUE` after the name of a field and the operator.
     fn field_test(&mut self, name: &str, named: Named, comparison: Comparison) -> Result<(), FilterError> {
         self.wants_value = true;
         if !self.tokens.more() {
@@ -451,7 +453,7 @@ impl Parser<'_> {
                 let raw = self.tokens.raw();
                 let len = raw.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(raw.len());
                 let value = raw.get(..len).unwrap_or_default();
-                // What stands behind a quote that is open is easier to find.
+                // The error shows the text after the unclosed quote, which is easier to find.
                 let quote = value.iter().position(|byte| matches!(byte, b'"' | b'\''));
                 let from = quote.filter(|_| wrong == typed::Wrong::Quote).map_or(0, |at| at + 1);
                 let value = value.get(from..).unwrap_or_default().to_vec();
@@ -467,7 +469,7 @@ impl Parser<'_> {
         self.tokens.accept(typed.raw.len());
         self.wants_value = false;
         self.check_depth(3)?;
-        // Words for operators may be names; the others are a condition that goes on.
+        // Operators spelled as words may be names; the other words continue the condition.
         let is_reserved = match mark(&typed.raw) {
             None => false,
             Some(Mark::Compare(_)) => !typed.raw.iter().any(u8::is_ascii_alphabetic),
@@ -483,7 +485,7 @@ impl Parser<'_> {
     }
 }
 
-/// A bracket or joint at the beginning of a word that goes on, and its length.
+/// A bracket or sign at the beginning of a longer word, and its length.
 fn glued_mark(raw: &[u8]) -> Option<(Mark, usize)> {
     let word =
         |word: &[u8]| raw.strip_prefix(word).is_some_and(|rest| matches!(rest.first(), Some(b'(' | b'!')));
@@ -503,9 +505,9 @@ fn glued_mark(raw: &[u8]) -> Option<(Mark, usize)> {
     })
 }
 
-/// An operator at the beginning of what is left, and its length.
+/// An operator at the beginning of the rest, and its length.
 fn glued_operator(raw: &[u8]) -> Option<(Comparison, usize)> {
-    // A backslash, which shells may want, does not hide one.
+    // A backslash, which shells may require, does not hide an operator.
     if let Some(rest) = raw.strip_prefix(b"\\")
         && matches!(rest.first(), Some(b'<' | b'>' | b'=' | b'!'))
     {
@@ -513,7 +515,7 @@ fn glued_operator(raw: &[u8]) -> Option<(Comparison, usize)> {
     }
     let len = raw.iter().take_while(|byte| matches!(byte, b'=' | b'!' | b'<' | b'>')).count();
     let len = match len {
-        // A word: it ends at a blank.
+        // An operator spelled as a word ends at a blank.
         0 => raw.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(raw.len()),
         len => len.min(2),
     };
@@ -524,7 +526,7 @@ fn glued_operator(raw: &[u8]) -> Option<(Comparison, usize)> {
     of(len).or_else(|| of(1))
 }
 
-/// Whether the grammar knows this operator for this operand.
+/// Whether the grammar allows this operator for this operand.
 fn allowed(operand: Operand, comparison: Comparison) -> bool {
     match operand {
         Operand::LocalHost | Operand::RemoteHost => comparison == Comparison::Eq,
@@ -536,9 +538,9 @@ fn allowed(operand: Operand, comparison: Comparison) -> bool {
     }
 }
 
-/// A comparison of a port: the condition, and whether it is to be negated.
+/// A comparison of a port: the condition, and whether to negate it.
 fn port(end: End, host: HostCondition, comparison: Comparison) -> (Test, bool) {
-    // Any port is -1, also to the comparisons.
+    // "Any port" is -1, even in comparisons.
     let value = match &host {
         HostCondition::Inet { port, .. } | HostCondition::Number { port, .. } => port.unwrap_or(-1),
         HostCondition::Unix(_) => -1,
@@ -553,7 +555,7 @@ fn port(end: End, host: HostCondition, comparison: Comparison) -> (Test, bool) {
     }
 }
 
-/// Reads `MARK` or `MARK/MASK`; what follows the last number does not matter.
+/// Parses `MARK` or `MARK/MASK`; text after the last number is ignored.
 fn fwmark(word: &[u8]) -> Option<(u32, u32)> {
     let (mark, len) = cnum::scanf_i(word)?;
     if !word.contains(&b'/') {

@@ -1,26 +1,26 @@
-//! Shell patterns, as `fnmatch(3)` reads them, with case folded or not.
+//! Shell patterns as in `fnmatch(3)`, optionally ignoring case.
 //!
-//! `*` matches any bytes, `/` and a leading dot included; `?` one byte;
-//! `[a-z]`, `[!a-z]`, `[^a-z]` and `[[:digit:]]` one byte of a set; `\` takes
-//! the next byte literally.  Where case is folded, it is for ASCII letters, since
-//! the reference runs in the C locale.  A bracket that is not closed is literal.
+//! `*` matches any bytes, including `/` and a leading dot; `?` matches one byte; `[a-z]`,
+//! `[!a-z]`, `[^a-z]` and `[[:digit:]]` match one byte of a set; `\` makes the next byte
+//! literal.  Case is only ignored for ASCII letters, since the reference runs in the C locale.
+//! An unclosed bracket is literal.
 //!
-//! Invariant: time is bounded by the product of both lengths: only the last
-//! `*` is ever tried again.
+//! Invariant: the run time is bounded by the product of both lengths, because only the last
+//! `*` is ever retried.
 //!
 //! Source: POSIX.1-2017, XCU 2.13 (pattern matching notation).
 
-/// Whether the pattern matches all of the text, whatever the case of letters.
+/// Whether the pattern matches the whole text, ignoring case.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     matches_in(pattern, text, Case::Folded)
 }
 
-/// What the case of a letter is worth.
+/// Whether case matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Case {
-    /// Nothing.
+    /// Case is ignored.
     Folded,
-    /// Letters of different case are different.
+    /// Case matters.
     Kept,
 }
 
@@ -32,7 +32,7 @@ impl Case {
         }
     }
 
-    /// Whether two texts are the same.
+    /// Whether two texts are equal.
     pub(super) fn is_same(self, a: &[u8], b: &[u8]) -> bool {
         match self {
             Self::Folded => a.eq_ignore_ascii_case(b),
@@ -41,10 +41,10 @@ impl Case {
     }
 }
 
-/// Whether the pattern matches all of the text.
+/// Whether the pattern matches the whole text.
 pub(super) fn matches_in(pattern: &[u8], text: &[u8], case: Case) -> bool {
     let (mut p, mut t) = (pattern, text);
-    // Where to go on if it fails: after the last star, one byte further.
+    // Where to retry after a failure: after the last star, one byte further in the text.
     let mut retry: Option<(&[u8], &[u8])> = None;
     loop {
         let step = match p.split_first() {
@@ -68,14 +68,14 @@ pub(super) fn matches_in(pattern: &[u8], text: &[u8], case: Case) -> bool {
     }
 }
 
-/// Matches one byte against the head of a pattern that is no star; returns the
-/// pattern's rest.
+/// Matches one byte against the head of a pattern, which is not a star; returns the rest of
+/// the pattern.
 fn one(pattern: &[u8], byte: u8, case: Case) -> Option<&[u8]> {
     let (head, rest) = pattern.split_first()?;
     match head {
         b'?' => Some(rest),
         b'\\' => {
-            // A backslash at the end matches nothing.
+            // A trailing backslash matches nothing.
             let (literal, rest) = rest.split_first()?;
             (case.of(*literal) == case.of(byte)).then_some(rest)
         }
@@ -88,7 +88,7 @@ fn one(pattern: &[u8], byte: u8, case: Case) -> Option<&[u8]> {
     }
 }
 
-/// Matches a bracket expression, given without its `[`; `None` if it is never
+/// Matches a byte against a bracket expression without its `[`; `None` if the bracket is not
 /// closed.
 fn bracket(set: &[u8], byte: u8, case: Case) -> Option<(bool, &[u8])> {
     let (negated, mut set) = match set {
@@ -121,7 +121,7 @@ fn bracket(set: &[u8], byte: u8, case: Case) -> Option<(bool, &[u8])> {
     }
 }
 
-/// One end of a range: a byte, or an escaped one.
+/// One end of a range: a plain or escaped byte.
 fn element(set: &[u8]) -> Option<(u8, &[u8])> {
     match set {
         [b'\\', byte, rest @ ..] | [byte, rest @ ..] => Some((*byte, rest)),
@@ -129,12 +129,12 @@ fn element(set: &[u8]) -> Option<(u8, &[u8])> {
     }
 }
 
-/// Whether a byte, in lower case where case is folded, belongs to a named class; `None` for a name
-/// that does not exist.
+/// Whether a byte (in lower case if case is ignored) belongs to a named class; `None` if no
+/// class has this name.
 fn in_class(name: &[u8], byte: u8, case: Case) -> Option<bool> {
     Some(match name {
         b"alnum" => byte.is_ascii_alphanumeric(),
-        // Folding makes both cases of a letter the same.
+        // If case is ignored, `lower` and `upper` match both cases.
         b"lower" | b"upper" if case == Case::Folded => byte.is_ascii_alphabetic(),
         b"lower" => byte.is_ascii_lowercase(),
         b"upper" => byte.is_ascii_uppercase(),

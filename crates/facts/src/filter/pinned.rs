@@ -1,17 +1,17 @@
-//! Filters that leave room for one connection only: both addresses and both
-//! ports are given.
+//! Filters that only a single connection can satisfy, since they give both addresses and both
+//! ports.
 //!
-//! Such a socket can be asked for by its identity, which costs microseconds
-//! where a dump walks the whole table.
+//! Such a socket can be requested by its identity, which takes microseconds, while a dump
+//! walks the whole table.
 //!
-//! Invariant: every socket that passes the filter has the pinned identity.
-//! More conditions may stand beside it, so rows are still tested.
+//! Invariant: every socket that passes the filter has the pinned identity.  The filter may
+//! contain further conditions, so the result is still tested.
 
 use super::expr::{End, Expr, Node, Test};
 use super::host::{HostCondition, Prefix};
 use crate::model::Addr;
 
-/// One connection, as both its ends name it.
+/// One connection, identified by its two ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pinned {
     /// The local address; of the same family as the remote one.
@@ -24,7 +24,7 @@ pub struct Pinned {
     pub remote_port: u16,
 }
 
-/// What one end is known to be.
+/// What the filter requires of one end.
 #[derive(Default)]
 struct Side {
     addr: Option<Addr>,
@@ -33,11 +33,10 @@ struct Side {
 
 /// The connection that a filter pins.
 ///
-/// `None` for filters that the reference does not send to the kernel: those
-/// compare addresses without their families, so an IPv4 address says nothing
-/// about which sockets match.  `None` too where the kernel's own test counts
-/// (`autobound`, `fwmark`), since it does not test what is asked for by its
-/// identity.
+/// `None` for filters that the reference does not send to the kernel: they compare addresses
+/// without their families, so an IPv4 address does not determine which sockets match.  Also
+/// `None` for conditions that only the kernel can test (`autobound`, `fwmark`), since it does
+/// not test a socket that is requested by its identity.
 pub fn pinned(expr: &Expr) -> Option<Pinned> {
     let tested_here = |test: &Test| {
         matches!(test, Test::Host(..) | Test::PortAtLeast(..) | Test::PortAtMost(..) | Test::Cgroup(..))
@@ -75,8 +74,8 @@ pub fn pinned(expr: &Expr) -> Option<Pinned> {
     same_family.then_some(pinned)
 }
 
-/// The local port of every socket that passes the filter; `None` where sockets
-/// of several ports may.
+/// The local port of every socket that passes the filter; `None` if sockets with different
+/// ports may pass.
 pub fn local_port(expr: &Expr) -> Option<u16> {
     let nodes = expr.nodes();
     let mut todo = vec![nodes.len().checked_sub(1)?];
@@ -94,7 +93,8 @@ pub fn local_port(expr: &Expr) -> Option<u16> {
 
 /// The only address that a prefix covers.
 ///
-/// A v4-mapped one is left to a dump: the kernel would look for IPv4 sockets.
+/// `None` for a v4-mapped address, which needs a dump: by identity, the kernel would look for
+/// an IPv4 socket.
 fn whole(prefix: Prefix) -> Option<Addr> {
     match prefix {
         Prefix::V4(octets, 32) => Some(Addr::V4(octets)),

@@ -1,25 +1,24 @@
 //! The part of a filter that the kernel can check: inet_diag bytecode.
 //!
-//! A program may let unwanted sockets through, never the reverse, so every row
-//! is still tested with [`Expr::eval`].  What the kernel cannot check is
-//! weakened where it stands: replaced by "always" under an even number of
-//! `not`s and by "never" under an odd one, and the rest is kept.
+//! A program may let unwanted sockets through, never the reverse, so every row is still tested
+//! with [`Expr::eval`].  A condition that the kernel cannot check is weakened in place: it is
+//! replaced by "always" under an even number of `not`s and by "never" under an odd number; the
+//! rest is kept.
 //!
-//! Whether the reference sends a program decides what a filter means, since
-//! its kernel half compares families and knows another `autobound`:
+//! The meaning of a filter depends on whether the reference sends a program, since the kernel
+//! compares families of addresses and interprets `autobound` differently:
 //!
-//! * It does (neither `dev` nor anything that it does not know): the program
-//!   here is the same, host conditions in the kernel's sense and AUTO
-//!   included, whatever stands around them.  A socket is shown if the kernel
-//!   *and* the program want it.
-//! * It does not: then only the program's sense counts.  AUTO cannot be sent.
-//!   Marks cannot either, as the kernel refuses them to the unprivileged, who
-//!   would lose the whole dump.  Addresses are compared in both families.
+//! * If it does (the filter has no `dev` and no extension), the program here is the same, with
+//!   host conditions in the kernel's sense and AUTO.  A socket is shown if both the kernel
+//!   *and* `ss` accept it.
+//! * If it does not, only the interpretation by `ss` counts.  AUTO cannot be sent.  Marks
+//!   cannot either, since the kernel rejects them from unprivileged users, who would lose the
+//!   whole dump.  Addresses are compared in both families.
 //!
-//! Numbers that are no ports are never cut to 16 bits, as the reference does:
-//! a comparison with them is decided here.
+//! Numbers beyond 16 bits are never truncated to a port, as the reference does: comparisons
+//! with them are decided here.
 //!
-//! Source: `include/uapi/linux/inet_diag.h`; the program's behaviour.
+//! Source: `include/uapi/linux/inet_diag.h`; the observed behaviour of `ss`.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -39,17 +38,17 @@ use super::emit::{Piece, Pieces, reject_all};
 use super::expr::{End, Expr, Node, Test};
 use super::host::{HostCondition, Prefix};
 
-/// The instructions that may be used.
+/// The set of instructions to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// `S_EQ`, `D_EQ` (Linux 4.16) and `DEV_COND` (4.8) too.  An older kernel
-    /// answers `EINVAL`.
+    /// Includes `S_EQ`, `D_EQ` (Linux 4.16) and `DEV_COND` (4.8).  Older kernels reject them
+    /// with `EINVAL`.
     Modern,
-    /// Only what `ss` sends.
+    /// Only the instructions that `ss` sends.
     Classic,
 }
 
-/// What is left of a node: a decision, or instructions.
+/// The result of compiling a node: a constant or instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kept {
     Always,
@@ -57,7 +56,7 @@ enum Kept {
     Piece(Piece),
 }
 
-/// How a node may be weakened: to let more through, or less (below a `not`).
+/// The direction in which a node may be weakened: to accept more, or (below a `not`) less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Slack {
     More,
@@ -80,12 +79,11 @@ impl Slack {
     }
 }
 
-/// A kernel program that no wanted socket fails; `None` asks for every socket.
+/// Compiles a kernel program that every wanted socket passes; `None` requests all sockets.
 ///
-/// With `autobound` in a filter that the reference compiles, "wanted" means
-/// what the kernel means by it too: such a filter is right only if its program
-/// was run.  A program with a condition on marks is refused (`EPERM`) to who
-/// may not administer the network.
+/// If the reference compiles a filter with `autobound`, "wanted" includes the kernel's meaning
+/// of it, so the result is only right if the program is run.  The kernel rejects a program
+/// with a condition on marks (`EPERM`) from users without `CAP_NET_ADMIN`.
 pub fn program(expr: &Expr, dialect: Dialect) -> Option<Vec<u8>> {
     let mut builder = Builder { dialect, sent: expr.reference_compiles(), pieces: Pieces::default() };
     match builder.build(expr.nodes()) {
@@ -147,7 +145,7 @@ impl Builder {
             (Kept::Always, other) | (other, Kept::Always) => other,
             (Kept::Piece(a), Kept::Piece(b)) => match (self.pieces.and(a, b), slack) {
                 (Some(both), _) => Kept::Piece(both),
-                // Too long: fewer conditions let more through.
+                // Too long: dropping a condition accepts more, which is allowed here.
                 (None, Slack::More) => left,
                 (None, Slack::Less) => Kept::Never,
             },
@@ -198,7 +196,7 @@ impl Builder {
         }
     }
 
-    /// A comparison whose port stands in the `no` of a second head.
+    /// A comparison with a port, which is stored in the `no` of a second head.
     fn port(&mut self, code: u8, port: u16, slack: Slack) -> Kept {
         let [low, high] = port.to_ne_bytes();
         self.one(code, vec![0, 0, low, high], slack)
@@ -211,7 +209,7 @@ impl Builder {
             Some(Ok(port)) => Some(port),
             Some(Err(_)) => return Kept::Never,
         };
-        // From the right, as the reference joins the addresses of a host.
+        // From right to left, as the reference joins the addresses of a host.
         let mut any = Kept::Never;
         for prefix in prefixes.iter().rev() {
             let one = if self.sent {
@@ -224,7 +222,7 @@ impl Builder {
         any
     }
 
-    /// One address as the kernel compares it: with its family.
+    /// Compares one address as the kernel does: with its family.
     fn kernel_prefix(&mut self, end: End, prefix: Prefix, port: Option<u16>, slack: Slack) -> Kept {
         let (family, len, addr) = match &prefix {
             Prefix::Any => match (port, self.dialect) {
@@ -241,8 +239,8 @@ impl Builder {
         self.one(pick(end, S_COND, D_COND), payload, slack)
     }
 
-    /// One address as the program compares it: its first bits, whatever the
-    /// family; the kernel is asked for both families.
+    /// Compares one address as `ss` does: by its first bits, regardless of family, so the
+    /// program tests both families.
     fn program_prefix(&mut self, end: End, prefix: Prefix, port: Option<u16>, slack: Slack) -> Kept {
         let other = match prefix {
             Prefix::Any | Prefix::V4(_, 0) | Prefix::V6(_, 0) => {
@@ -251,8 +249,8 @@ impl Builder {
             Prefix::V4([a, b, c, d], len) => {
                 Some(Prefix::V6([a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], len))
             }
-            // An IPv4 address ends in zeros here.  The kernel would accept
-            // v4-mapped addresses too, which is too much below a `not`.
+            // As IPv4, the rule ends in zeros here.  The kernel would also accept v4-mapped
+            // addresses, which is wrong below a `not`.
             Prefix::V6([a, b, c, d, rest @ ..], len) => {
                 let zero = rest.iter().zip(4u8..).all(|(byte, at)| {
                     let bits = len.saturating_sub(at * 8).min(8);

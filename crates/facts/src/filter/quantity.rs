@@ -1,14 +1,13 @@
 //! Amounts with units, as values of fields: `100ms`, `1.5G`, `20Mbit`.
 //!
-//! A number alone is in the field's own unit.  Times take `us`, `ms`, `s`,
-//! `m`, `h`; bytes take `K`, `M`, `G`, `T` and `KiB`... (1024), `kB`, `MB`...
-//! (1000); rates take these and `bit`, `kbit`, `Mbit`, `Gbit` (1000), also as
-//! `bps`, with or without `/s`; counts take `k`, `M`, `G` (1000).  A share in
-//! parts of 256 or 1024 is a share of one where it has a decimal point.  Shares of a
-//! whole take `%`.
+//! A plain number is in the field's own unit.  Times accept `us`, `ms`, `s`, `m`, `h`; bytes
+//! accept `K`, `M`, `G`, `T` and `KiB`... (1024), `kB`, `MB`... (1000); rates accept these and
+//! `bit`, `kbit`, `Mbit`, `Gbit` (1000), also as `bps`, with or without `/s`; counts accept
+//! `k`, `M`, `G` (1000).  A fraction in units of 1/256 or 1/1024 may be written as a decimal
+//! fraction of one.  Percentages accept `%`.
 //!
-//! An amount with a unit or a decimal point is as exact as it is typed: `20ms` is
-//! what rounds to it, since whoever types it was shown, or means, no more digits.
+//! An amount with a unit or a decimal point is as precise as it was typed: `20ms` matches all
+//! values that round to it, since the user saw, or means, no more digits.
 
 use crate::fields::Unit;
 
@@ -17,11 +16,11 @@ use crate::fields::Unit;
 pub(super) struct Amount {
     /// The amount.
     pub(super) amount: f64,
-    /// What one more in its last digit would add.
+    /// The value of one unit in its last digit.
     pub(super) step: f64,
 }
 
-/// A number, what its last digit counts, and the unit behind it.
+/// Splits a text into the number, the value of one unit in its last digit, and the unit.
 fn split(text: &str) -> Option<(f64, f64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '-' | '+')).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(end)?;
@@ -30,8 +29,8 @@ fn split(text: &str) -> Option<(f64, f64, &str)> {
     Some((number.parse().ok().filter(|number: &f64| number.is_finite())?, step, unit))
 }
 
-/// The amount that a text with a unit is, or one with a decimal point of a share;
-/// `None` where the text is none of its kind, or has no unit.
+/// Parses an amount with a unit, or a decimal fraction; `None` if the text is neither, or if
+/// its unit does not suit the field.
 pub(super) fn amount(text: &[u8], unit: Unit) -> Option<Amount> {
     let (number, step, suffix) = split(std::str::from_utf8(text).ok()?)?;
     let factor = match unit {
@@ -57,18 +56,18 @@ pub(super) fn amount(text: &[u8], unit: Unit) -> Option<Amount> {
     Some(Amount { amount: number * factor, step: step * factor })
 }
 
-/// A number with a decimal point and no unit.
+/// Parses a number with a decimal point and no unit.
 pub(super) fn ratio(text: &[u8]) -> Option<Amount> {
     let text = std::str::from_utf8(text).ok()?;
     if let Some((amount, step, "")) = split(text) {
         return Some(Amount { amount, step });
     }
-    // With an exponent.
+    // A number with an exponent.
     let amount = text.parse().ok().filter(|number: &f64| number.is_finite())?;
     Some(Amount { amount, step: 0.0 })
 }
 
-/// Units that a field takes, for who gave another one.
+/// The units that a field accepts, for an error message about another unit.
 pub(super) fn units(unit: Unit) -> &'static str {
     match unit {
         Unit::Microseconds | Unit::Milliseconds | Unit::Seconds => "a time such as 500us, 100ms, 2s or 5m",

@@ -1,14 +1,14 @@
-//! Look-ups that answer from a table, for this module's tests.
+//! Lookups with fixed answers, for this module's tests.
 
 use super::{CgroupError, Context, FilterError, Lookups, Parsed, Transport, parse};
 use crate::fields::Catalog;
 use crate::model::{Addr, Family, Table, TableSet};
 
-/// A small, fixed world.
+/// A small, fixed set of names.
 pub(super) struct World {
-    /// Whether the kernel knows conditions on cgroups.
+    /// Whether the kernel supports conditions on cgroups.
     pub(super) cgroups: bool,
-    /// How often it was asked.
+    /// How many times this was queried.
     pub(super) asked: usize,
 }
 
@@ -18,7 +18,7 @@ impl World {
     }
 }
 
-/// The address of `::1`.
+/// The bytes of `::1`.
 pub(super) const LOOPBACK6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
 impl Lookups for World {
@@ -78,7 +78,7 @@ impl Lookups for World {
     }
 }
 
-/// Parses one line in the fixed world, with every table shown.
+/// Parses one line with these fixed names, with every table listed.
 pub(super) fn read_for(text: &[u8], preferred: Option<Family>) -> Result<Parsed, FilterError> {
     let catalog = Catalog::standard();
     let tables = TableSet::ALL.union(TableSet::of(&[Table::Tipc, Table::Smc]));
@@ -87,7 +87,7 @@ pub(super) fn read_for(text: &[u8], preferred: Option<Family>) -> Result<Parsed,
     parse(&[text], None, ctx)
 }
 
-/// The same without a preferred family.
+/// Like [`read_for`], without a preferred family.
 pub(super) fn read(text: &str) -> Result<Parsed, FilterError> {
     read_for(text.as_bytes(), None)
 }

@@ -1,37 +1,36 @@
-//! The values of our own conditions, as they are written: quotes, escapes,
-//! lists, patterns.
+//! The syntax of values in our own conditions: quotes, escapes, lists and patterns.
 //!
-//! A value ends at a blank, at `&` or `|`, and at a bracket that it did not open
-//! itself.  Commas outside quotes separate the elements of a list.  Quotes open
-//! at the beginning of an element; a backslash means the same inside them and
-//! outside: `\n`, `\t`, `\r`, `\xNN`, `\NNN` and `\u{N}` are the characters that
-//! forms of output print so, and any other character stands for itself.
+//! A value ends at a blank, at `&` or `|`, and at a closing bracket that it did not open
+//! itself.  Commas outside quotes separate the elements of a list.  Quotes open at the
+//! beginning of an element; a backslash means the same inside and outside them: `\n`, `\t`,
+//! `\r`, `\xNN`, `\NNN` and `\u{N}` are the characters that the output prints that way, and
+//! any other character after a backslash is literal.
 //!
-//! `*`, `?` and `[` outside quotes make a pattern.  `i"..."` is text of which the
-//! case does not matter.
+//! `*`, `?` and `[` outside quotes form a pattern.  `i"..."` is text that is compared
+//! regardless of case.
 
 use crate::escape;
 
 /// An element of a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Element {
-    /// The text, with quotes and escapes undone.
+    /// The text, without quotes and escapes.
     pub(super) text: Vec<u8>,
-    /// The same as a pattern, if it is one.
+    /// The text as a pattern, if it is one.
     pub(super) pattern: Option<Vec<u8>>,
-    /// Whether the case of letters does not matter.
+    /// Whether case is ignored.
     pub(super) fold: bool,
     /// Whether any of it was quoted.
     pub(super) quoted: bool,
-    /// Whether it is the mark of what is absent.
+    /// Whether it is the mark of an absent value.
     pub(super) absent: bool,
-    /// Where commas without a backslash are inside its quotes.
+    /// The positions of unescaped commas inside its quotes.
     commas: Vec<usize>,
 }
 
 impl Element {
-    /// What it is as the cell of a list that was put between quotes as a whole: nothing,
-    /// if it has no commas that separate.
+    /// Splits it at these commas, for a list that was quoted as a whole; empty if there are
+    /// none.
     pub(super) fn parts(&self) -> impl Iterator<Item = Self> {
         let ends = self.commas.iter().copied().chain((!self.commas.is_empty()).then_some(self.text.len()));
         ends.scan(0, |start, end| {
@@ -41,7 +40,7 @@ impl Element {
                 piece.push(*byte, true);
             }
             *start = end + 1;
-            // What was cut off was the end of the last.
+            // Only the last part can contain the mark of truncation.
             let raw: &[u8] = if end == self.text.len() && self.pattern.is_some() { part } else { b"" };
             Some(Self { fold: self.fold, quoted: true, ..piece.finish(raw) })
         })
@@ -51,29 +50,29 @@ impl Element {
 /// A whole value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Typed {
-    /// At least one.
+    /// The elements; at least one.
     pub(super) elements: Vec<Element>,
-    /// All of it as a single element, its commas included.
+    /// The value as a single element, including its commas.
     pub(super) whole: Element,
-    /// As it was typed.
+    /// The text as typed.
     pub(super) raw: Vec<u8>,
 }
 
-/// A value that cannot be read.
+/// Why a value cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wrong {
-    /// There is none.
+    /// There is no value.
     Missing,
     /// A quote is not closed.
     Quote,
-    /// A closing bracket closes nothing.
+    /// A closing bracket has no opening one.
     Bracket,
 }
 
-/// Collects an element.
+/// Collects the bytes of an element.
 #[derive(Default)]
 struct Piece {
-    /// Where it begins.
+    /// The start of the element.
     start: usize,
     element: Element,
     pattern: Vec<u8>,
@@ -91,9 +90,9 @@ impl Piece {
         self.pattern.push(byte);
     }
 
-    /// The element, which was typed so.
+    /// Finishes the element, which was typed as `raw`.
     fn finish(mut self, raw: &[u8]) -> Element {
-        // Forms of output end so what they cut; of text itself it is an escape.
+        // Output marks truncated text this way; in other text, the character is escaped.
         let end = raw.strip_suffix(b"\"").or_else(|| raw.strip_suffix(b"'")).unwrap_or(raw);
         if end.ends_with(escape::CUT.as_bytes()) {
             self.is_pattern = true;
@@ -105,8 +104,8 @@ impl Piece {
     }
 }
 
-/// Reads a value at the beginning of `raw`, which does not begin with a blank;
-/// `in_brackets`: whether a bracket is open that may be closed behind it.
+/// Parses a value at the beginning of `raw`, which does not begin with a blank.  `in_brackets`
+/// tells whether an open bracket may be closed after it.
 pub(super) fn value(raw: &[u8], in_brackets: bool) -> Result<Typed, Wrong> {
     let mut elements = Vec::new();
     let mut piece = Piece::default();
@@ -174,8 +173,9 @@ pub(super) fn value(raw: &[u8], in_brackets: bool) -> Result<Typed, Wrong> {
     Ok(Typed { elements, whole: whole.finish(&raw), raw })
 }
 
-/// Reads up to the quote and over it; the bytes read, or `None` if it never comes.
-/// Of each character `put` is told whether a backslash stood before it.
+/// Parses up to and including the closing quote; returns the number of bytes, or `None` if
+/// there is no closing quote.  Calls `put` for each character, with whether a backslash
+/// preceded it.
 fn quoted(raw: &[u8], quote: u8, put: &mut dyn FnMut(u8, bool)) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -190,7 +190,7 @@ fn quoted(raw: &[u8], quote: u8, put: &mut dyn FnMut(u8, bool)) -> Option<usize>
     }
 }
 
-/// Undoes an escape at the beginning of `rest`; how many bytes it has.
+/// Decodes an escape at the beginning of `rest`; returns its length in bytes.
 fn escape(rest: &[u8], put: &mut dyn FnMut(u8)) -> usize {
     let number = |digits: &[u8], base| u32::from_str_radix(std::str::from_utf8(digits).ok()?, base).ok();
     match rest {
@@ -218,7 +218,7 @@ fn escape(rest: &[u8], put: &mut dyn FnMut(u8)) -> usize {
             return end + 4;
         }
         [_, byte, ..] => put(*byte),
-        // As of the reference's own words, at the end it is nothing.
+        // As in the reference's own words, a trailing backslash is dropped.
         _ => return 1,
     }
     2
@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(value(b"a,b", false).map(|typed| typed.whole.text), Ok(b"a,b".to_vec()));
     }
 
-    /// Whoever types a filter may type anything.
+    /// Any bytes can be typed as a filter.
     #[test]
     fn no_bytes_are_too_odd() {
         for a in 0..=u8::MAX {

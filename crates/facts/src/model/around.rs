@@ -1,34 +1,32 @@
-//! What is so around a socket: the counters and settings of its network namespace,
-//! and what the other sockets of the namespace add up to for it.
+//! The surroundings of a socket for diagnosis: counters and settings of its network namespace,
+//! and aggregates over the other sockets of the namespace.
 //!
-//! Who judges sockets ([`Needs::AROUND`](crate::fields::Needs::AROUND)) lends this to
-//! a row; fields read it by the kernel's own words.  A namespace or a process that is
-//! judged by itself is a row without a socket ([`Socket::nothing`](super::Socket::nothing))
-//! with this around it.
+//! The doctor ([`Needs::AROUND`](crate::fields::Needs::AROUND)) attaches this to a row; fields
+//! read it by the kernel's names.  A finding about a namespace or a process is a row without a
+//! socket ([`Socket::nothing`](super::Socket::nothing)) with these surroundings.
 //!
-//! Invariant: what was not read, or does not exist on this kernel, is `None` and never
-//! zero.
+//! Invariant: a value that was not read, or that this kernel lacks, is `None` and never zero.
 
 use super::socket::Socket;
 
-/// What the other sockets of a namespace add up to for one.
+/// An aggregate over the other sockets of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Join {
-    /// Requests for a connection (SYN-RECV) that a listener has.
+    /// The listener's connection requests (SYN-RECV).
     SynRecv,
-    /// Those of them whose SYN-ACK was sent again.
+    /// Of these, the requests whose SYN-ACK was retransmitted.
     SynRecvAgain,
-    /// Connections at a listener's port that the peer closed and that no process holds.
+    /// Connections at the listener's port that the peer has closed and that no process holds.
     Abandoned,
-    /// Whether there is a listener at the local port: 1 or 0.
+    /// Whether the local port has a listener: 1 or 0.
     Served,
-    /// Whether the other end is there, of a connection of the host with itself: 1 or 0.
+    /// Whether the other end of a connection within the host exists: 1 or 0.
     PeerPresent,
-    /// Connections from the ephemeral range between the same addresses towards the same
-    /// port, at most.
+    /// Connections from ephemeral ports between the same two addresses to the same remote
+    /// port; an upper bound.
     Towards,
-    /// Share of the connections with other hosts that have timestamps, selective
-    /// acknowledgements and scaled windows.
+    /// Fraction of the connections with other hosts that negotiated timestamps, selective
+    /// acknowledgements and window scaling.
     WithOptions,
 }
 
@@ -39,27 +37,28 @@ pub struct Descriptors<'a> {
     pub pid: u32,
     /// Its name.
     pub comm: &'a [u8],
-    /// Descriptors that it has open.
+    /// The number of its open descriptors.
     pub open: u64,
-    /// How many it may have (the soft limit of `RLIMIT_NOFILE`); `None` for no limit.
+    /// The maximum number of them (soft limit of `RLIMIT_NOFILE`); `None` for no limit.
     pub most: Option<u64>,
 }
 
-/// What the doctor found of a socket.
+/// The doctor's findings about a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Diagnosed<'a> {
-    /// The worst finding.
+    /// The id of the most severe finding.
     pub id: &'a str,
-    /// How bad that is: 1 is informational, 2 a warning, 3 critical.
+    /// Its severity: 1 is informational, 2 a warning, 3 critical.
     pub severity: u8,
-    /// How many findings there are.
+    /// The number of findings.
     pub count: u32,
 }
 
-/// What is so around a socket.  Whoever lends it answers what it knows; the rest is `None`.
+/// The surroundings of a socket.  An implementation returns what it knows and `None` for the
+/// rest.
 pub trait Around: Sync {
-    /// What a counter of the namespace gained between its two readings, by its group
-    /// and name in /proc/net/netstat, snmp or snmp6 (`TcpExt`, `ListenOverflows`).
+    /// The gain of a counter of the namespace between its two readings, by its group and name
+    /// in /proc/net/netstat, snmp or snmp6 (`TcpExt`, `ListenOverflows`).
     fn gained(&self, _group: &str, _name: &str) -> Option<u64> {
         None
     }
@@ -69,12 +68,12 @@ pub trait Around: Sync {
         None
     }
 
-    /// A number of /proc/net/sockstat, by its line and word (`TCP`, `orphan`).
+    /// A number in /proc/net/sockstat, by its line and word (`TCP`, `orphan`).
     fn level(&self, _group: &str, _name: &str) -> Option<u64> {
         None
     }
 
-    /// A number of a sysctl, by its name and its place among several.
+    /// A number of a sysctl, by its name and its index if the sysctl has several numbers.
     fn setting(&self, _name: &str, _place: usize) -> Option<i64> {
         None
     }
@@ -84,28 +83,28 @@ pub trait Around: Sync {
         None
     }
 
-    /// Ephemeral ports that the namespace gives away, less the reserved ones.
+    /// The number of ephemeral ports of the namespace, without the reserved ones.
     fn ephemeral_ports(&self) -> Option<u32> {
         None
     }
 
-    /// What the other sockets add up to for one.
+    /// An aggregate over the other sockets, for this socket.
     fn joined(&self, _join: Join, _socket: &Socket<'_>) -> Option<f64> {
         None
     }
 
-    /// The process that the row is about, where it is about one.
+    /// The process that the row describes, if it describes one.
     fn descriptors(&self) -> Option<Descriptors<'_>> {
         None
     }
 
-    /// How many things could not be seen.
+    /// The number of things that could not be inspected.
     fn unseen(&self) -> Option<u64> {
         None
     }
 
-    /// What was found of the socket of this cookie, in the namespace of this inode; `None`
-    /// for nothing, and where nobody has judged yet.
+    /// The findings about the socket with this cookie in the namespace with this inode; `None`
+    /// if there are none, or if nothing was diagnosed yet.
     fn diagnosed(&self, _netns: u64, _cookie: u64) -> Option<Diagnosed<'_>> {
         None
     }

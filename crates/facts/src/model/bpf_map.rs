@@ -1,8 +1,7 @@
 //! A BPF map of socket-local storage, and the types of its values.
 //!
-//! A socket's storage is bytes; the map says how long they are, and its BTF
-//! what they mean.  The BTF is a program's own and can hold anything that the
-//! kernel accepted.
+//! A socket's storage is bytes; the map defines their length, and its BTF their meaning.  The
+//! BTF comes from the program and can be anything that the kernel accepted.
 //!
 //! Source: linux/bpf.h, `struct bpf_map_info`; Documentation/bpf/btf.rst.
 
@@ -12,9 +11,9 @@ use std::fmt;
 
 use sockdiag_wire::btf::{BTF_KIND_INT, Btf, Index};
 
-/// Maps by their number, all looked up before a row that needs them is shown.
+/// Maps by id, all resolved before a row that needs them is shown.
 pub trait BpfMapCache: Sync {
-    /// The map of a number, if it could be opened.
+    /// The map with this id, if it could be opened.
     fn map(&self, id: u32) -> Option<&BpfMap>;
 }
 
@@ -26,12 +25,12 @@ pub struct BpfMap {
     value_type: u32,
     pointer_size: u32,
     btf: Vec<u8>,
-    /// Where each type begins in `btf`.
+    /// The offset of each type in `btf`.
     offsets: Vec<u32>,
 }
 
-/// How a 64-bit and a 32-bit machine's C compilers call the integer that has
-/// the size of a pointer.
+/// Names that C compilers for 64-bit and 32-bit machines give to the integer type of pointer
+/// size.
 const LONGS: &[&[u8]] = &[
     b"long",
     b"long int",
@@ -47,11 +46,11 @@ const LONGS: &[&[u8]] = &[
 ];
 
 impl BpfMap {
-    /// A map whose values have `value_size` bytes and the type of that number
-    /// in `btf`; `None` if that is no BTF.
+    /// Creates a map whose values have `value_size` bytes and the type `value_type` of `btf`;
+    /// `None` if `btf` is not valid BTF.
     pub fn new(id: u32, value_size: u32, value_type: u32, btf: Vec<u8>) -> Option<Self> {
         let index = Btf::new(&btf)?.index();
-        // A program for another machine shows by the size of its `long`.
+        // The size of `long` shows whether a program was built for a 32-bit machine.
         let longs = (1..=index.len() as u32).filter_map(|id| index.get(id)).filter(|ty| {
             ty.kind == BTF_KIND_INT && LONGS.contains(&ty.name()) && matches!(ty.size_or_type, 4 | 8)
         });
@@ -60,7 +59,7 @@ impl BpfMap {
         Some(Self { id, value_size, value_type, pointer_size, btf, offsets })
     }
 
-    /// Its number.
+    /// The id of the map.
     pub fn id(&self) -> u32 {
         self.id
     }
@@ -70,7 +69,7 @@ impl BpfMap {
         self.value_size
     }
 
-    /// The number of the values' type.
+    /// The id of the type of its values.
     pub fn value_type(&self) -> u32 {
         self.value_type
     }
@@ -80,32 +79,31 @@ impl BpfMap {
         self.pointer_size
     }
 
-    /// Its types by their number.
+    /// Its types, by id.
     pub fn types(&self) -> Option<Index<'_>> {
         Some(Btf::new(&self.btf)?.indexed_by(&self.offsets))
     }
 }
 
-/// What is wrong with the types of a value.  Types are named by their number
-/// in the map's BTF.
+/// A defect in the types of a value.  Types are identified by their id in the map's BTF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BpfComplaint {
-    /// An integer of up to 16 bytes has a size that none has.
+    /// An integer of up to 16 bytes has an invalid size.
     IntSize {
         /// The size in bytes.
         size: u32,
         /// The integer's type.
         id: u32,
     },
-    /// A number has a size that none has.
+    /// A number has an invalid size.
     NumberSize {
         /// The size in bytes.
         size: u32,
         /// The number's type.
         id: u32,
     },
-    /// The type of a bit-field has a size that none has.
+    /// The type of a bit-field has an invalid size.
     BitFieldSize {
         /// The size in bytes.
         size: u32,
@@ -115,11 +113,11 @@ pub enum BpfComplaint {
         /// The array's type.
         id: u32,
     },
-    /// A declaration leads to what is no type of values.
+    /// A declaration refers to something that is not the type of a value.
     Declaration {
-        /// The kind of the type where it ends (`BTF_KIND_*`).
+        /// The kind of the type that it refers to (`BTF_KIND_*`).
         kind: u8,
-        /// The type where it ends.
+        /// The id of the type that it refers to.
         id: u32,
     },
 }

@@ -1,4 +1,4 @@
-//! Address families: what can be asked for with `-f`, and what comes with it.
+//! Address families: the values of `-f`, and the defaults that each brings.
 //!
 //! Source: the manual page ss(8); `ss` 7.3 for names and defaults.
 
@@ -24,13 +24,13 @@ pub enum Family {
     Unix,
     /// Netlink.
     Netlink,
-    /// Sockets between a virtual machine and its host.
+    /// Sockets between a virtual machine and its host (vsock).
     Vsock,
     /// TIPC.
     Tipc,
-    /// Express data path.
+    /// XDP sockets.
     Xdp,
-    /// Shared memory communications; the reference does not know it.
+    /// Shared memory communications (SMC); the reference does not support it.
     Smc,
 }
 
@@ -39,20 +39,20 @@ bit_set! {
     FamilySet(u32) of Family
 }
 
-/// What there is to know about a family.
+/// The properties of a family.
 #[derive(Debug)]
 pub struct FamilyFacts {
-    /// Which one.
+    /// The family.
     pub family: Family,
     /// Word of `-f`, and prefix of a host value in a filter.
     pub name: &'static str,
-    /// States that come with asking for it.
+    /// States that this option adds.
     pub states: StateSet,
-    /// Tables that come with asking for it, where none that holds it was asked for.
+    /// Tables that this option adds, unless a table of this family was requested.
     pub tables: TableSet,
 }
 
-/// Every family, in the order in which `ss` names them; ours last.
+/// All families, in the order in which `ss` lists them; extensions last.
 pub static FAMILIES: [FamilyFacts; 9] = [
     facts(Family::Inet, "inet", StateSet::CONN, TableSet::INET),
     facts(Family::Inet6, "inet6", StateSet::CONN, TableSet::INET),
@@ -74,7 +74,7 @@ const fn facts(family: Family, name: &'static str, states: StateSet, tables: Tab
     FamilyFacts { family, name, states, tables }
 }
 
-/// The words of the families, and the kernel's numbers.
+/// The names of the families, with the kernel's numbers.
 pub const FAMILY_WORDS: &[Word] = &{
     let mut words = [Word::text(""); FAMILIES.len()];
     let mut at = 0;
@@ -101,23 +101,23 @@ impl Family {
         }
     }
 
-    /// The family of a kernel number.
+    /// The family with this kernel number.
     pub fn from_number(number: u8) -> Option<Self> {
         FAMILIES.iter().map(|facts| facts.family).find(|family| family.number() == number)
     }
 
-    /// Everything about this family.
+    /// The properties of this family.
     pub fn facts(self) -> &'static FamilyFacts {
         // In range: there is a row for every member, in the same order (tested).
         &FAMILIES[self as usize]
     }
 
-    /// Its name, as `-f` takes it.
+    /// The name of the family, as `-f` accepts it.
     pub fn name(self) -> &'static str {
         self.facts().name
     }
 
-    /// The family that a word of `-f` stands for; case matters.
+    /// The family with this name; case matters.
     pub fn by_name(name: &[u8]) -> Option<Self> {
         FAMILIES.iter().find(|facts| facts.name.as_bytes() == name).map(|facts| facts.family)
     }
@@ -132,7 +132,7 @@ impl FamilySet {
     /// IPv4 and IPv6.
     pub const INET: Self = Self::of(&[Family::Inet, Family::Inet6]);
 
-    /// Its members, in the order of [`FAMILIES`].
+    /// The families, in the order of [`FAMILIES`].
     pub fn iter(self) -> impl Iterator<Item = Family> {
         FAMILIES.iter().map(|facts| facts.family).filter(move |family| self.contains(*family))
     }
@@ -161,8 +161,8 @@ mod tests {
         }
     }
 
-    /// The two tables of defaults must agree: what comes with a family can
-    /// hold sockets of it.
+    /// The defaults of families and tables must agree: a family may only add tables that can
+    /// hold its sockets.
     #[test]
     fn a_family_brings_only_tables_that_hold_it() {
         for facts in &FAMILIES {

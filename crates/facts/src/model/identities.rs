@@ -1,22 +1,21 @@
-//! Who is behind a number: processes and users, by name.
+//! Processes and users behind their numbers.
 
-/// What a process is, beyond its number and command name.
+/// What is known about a process, apart from its id and command name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process<'a> {
-    /// Its command line, each word ended by NUL, any bytes, without empty words at
-    /// its end; the last word lacks the NUL where the line was cut (at 4 KiB, and
-    /// shorter where very many are kept).  Empty for a thread of the kernel and for a
-    /// process that ended.
+    /// Its command line: words terminated by NUL, arbitrary bytes, without trailing empty
+    /// words.  If the line was cut (at 4 KiB, or earlier if very many are kept), the last word
+    /// has no NUL.  Empty for a kernel thread and for a process that has ended.
     pub cmdline: &'a [u8],
-    /// The user that it acts as; `None` if it ended before that could be read.
+    /// The user that it runs as; `None` if it ended before this could be read.
     pub uid: Option<u32>,
 }
 
-/// Processes and users, all looked up before a row that needs them is shown.
+/// Processes and users, all resolved before a row that needs them is shown.
 pub trait IdentityCache: Sync {
-    /// A process, by its number.
+    /// A process, by its id.
     fn process(&self, pid: i32) -> Option<Process<'_>>;
 
-    /// The name of a user; `None` for one that has none.
+    /// The name of a user; `None` if the user has none.
     fn user(&self, uid: u32) -> Option<&[u8]>;
 }

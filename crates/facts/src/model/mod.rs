@@ -1,10 +1,9 @@
-//! What a socket is and how sockets are chosen, apart from any source or text.
+//! The model of sockets and their selection, independent of sources and of text.
 //!
-//! [`states`], [`tables`] and [`families`] are the vocabulary, each one table
-//! that says everything about its subject; [`select`] turns what a user asked
-//! for into the three sets that a listing needs.  [`socket`] is one socket as
-//! its source reported it, [`row`] the socket with what was looked up
-//! elsewhere, [`proc_line`] the older form that `/proc/net` gives.
+//! [`states`], [`tables`] and [`families`] are the vocabulary, each a single table of
+//! properties; [`select`] turns the user's options into the three sets that a listing needs.
+//! [`socket`] is a socket as its source reported it, [`row`] adds what was found elsewhere,
+//! and [`proc_line`] is the older text format of `/proc/net`.
 //!
 //! Nothing here does I/O.
 

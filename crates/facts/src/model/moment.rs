@@ -1,15 +1,15 @@
-//! When bytes were read, and by which kernel they were laid out.
+//! When bytes were read, and which kernel's layout they have.
 //!
-//! A dump is not an instant: a million sockets take a second.  So what is read
-//! has a [`Window`], and whoever compares two looks knows how far each may be off.
+//! A dump is not an instant: a million sockets take a second.  So everything read has a
+//! [`Window`], and code that compares two observations knows the possible error.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-/// The time in which something was read, on the clock that never jumps
-/// (`CLOCK_MONOTONIC`: nanoseconds since boot, without time asleep).
+/// The interval in which something was read, on the clock that never jumps (`CLOCK_MONOTONIC`:
+/// nanoseconds since boot, without time in suspend).
 ///
-/// What was read held at some moment not before the begin and not after the end.
+/// The values were true at some moment within the interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     begin_ns: NonZeroU64,
@@ -17,9 +17,8 @@ pub struct Window {
 }
 
 impl Window {
-    /// From one moment to another, in nanoseconds since boot.  An end before
-    /// the begin is taken as the begin; a begin of 0, which no reading of the
-    /// clock gives, as 1.
+    /// An interval in nanoseconds since boot.  An end before the begin is replaced by the
+    /// begin, and a begin of 0, which the clock never returns, by 1.
     pub const fn new(begin_ns: u64, end_ns: u64) -> Self {
         let begin = match NonZeroU64::new(begin_ns) {
             Some(begin) => begin,
@@ -28,51 +27,50 @@ impl Window {
         Self { begin_ns: begin, end_ns: if end_ns < begin.get() { begin.get() } else { end_ns } }
     }
 
-    /// The first moment, in nanoseconds since boot.
+    /// The begin, in nanoseconds since boot.
     pub const fn begin_ns(self) -> u64 {
         self.begin_ns.get()
     }
 
-    /// The last moment, in nanoseconds since boot; never before the first.
+    /// The end, in nanoseconds since boot; never before the begin.
     pub const fn end_ns(self) -> u64 {
         self.end_ns
     }
 
-    /// The moment in its middle, in nanoseconds since boot.
+    /// The middle, in nanoseconds since boot.
     pub const fn middle_ns(self) -> u64 {
         self.begin_ns.get() / 2 + self.end_ns / 2
     }
 
-    /// How long it is.
+    /// The length of the interval.
     pub const fn length(self) -> Duration {
         Duration::from_nanos(self.end_ns - self.begin_ns.get())
     }
 
-    /// The smallest window that covers both.
+    /// The smallest window that contains both.
     #[must_use]
     pub fn cover(self, other: Self) -> Self {
         Self { begin_ns: self.begin_ns.min(other.begin_ns), end_ns: self.end_ns.max(other.end_ns) }
     }
 }
 
-/// How the kernel that wrote a message lays out what the message itself does
-/// not tell apart.
+/// The layout that the sending kernel uses where the message itself does not show it.
 ///
 /// Source: `struct tcp_info` (linux/tcp.h) of Linux 6.18 and 7.3.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Abi {
-    /// Not known (a recording), or before Linux 6.18: what depends on it is absent.
+    /// Unknown (a recording), or older than Linux 6.18: fields that depend on it are absent.
     #[default]
     Unknown,
     /// Linux 6.18 and 6.19: the last word of `tcp_info` is two numbers of 16 bits.
     Linux6_18,
-    /// Linux 7.0 and later: that word is bit fields.
+    /// Linux 7.0 and later: this word consists of bit-fields.
     Linux7,
 }
 
 impl Abi {
-    /// That of a kernel's release, as `uname -r` prints it: `6.18.44-generic`.
+    /// The layout of a kernel release, as `uname -r` prints it: `6.18.44-generic`.
     pub fn of_release(release: &str) -> Self {
         let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
         match (numbers.next(), numbers.next()) {

@@ -5,10 +5,9 @@
 //! 0000000000000000 0   2829       00000440 0        0        0     2        0        100
 //! ```
 //!
-//! The address of a netlink socket is its protocol, its port the port id,
-//! which is a signed number: the kernel gives negative ones to sockets whose
-//! process has one already.  A line of /proc that ends before its seventh
-//! field, or that has something else than numbers there, is no socket.
+//! The address of a netlink socket is its protocol; its port is the port id, a signed number:
+//! the kernel assigns negative port ids to further sockets of a process.  A line of /proc with
+//! fewer than seven fields, or with something other than numbers in them, is not a socket.
 //!
 //! Source: linux/netlink_diag.h, netlink(7), proc_pid_net(5).
 
@@ -26,7 +25,7 @@ use super::proc_line::Scan;
 use super::socket::{Addr, Detail, Endpoint, Record, Socket, SourceKind, Timer};
 use super::states::State;
 
-/// What only netlink sockets report.
+/// The details that only netlink sockets report.
 #[derive(Clone, Copy, Debug)]
 pub struct NetlinkSocket<'a>(Source<'a>);
 
@@ -37,16 +36,16 @@ enum Source<'a> {
     Line(Line),
 }
 
-/// Where a connected socket sends to.
+/// The destination of a connected socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Multicast group, by number; 0 none.
+    /// Multicast group, as a number; 0 for none.
     pub group: u32,
-    /// Port id, as signed as any; 0 the kernel.
+    /// Port id, signed; 0 for the kernel.
     pub portid: i32,
 }
 
-/// A line of /proc.
+/// A line of /proc/net/netlink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Line {
     sk: u64,
@@ -56,7 +55,7 @@ struct Line {
     rmem: u32,
     wmem: u32,
     cb: u64,
-    /// 0 on kernels that do not tell.
+    /// 0 on kernels that do not report it.
     inode: u32,
 }
 
@@ -66,7 +65,7 @@ impl<'a> NetlinkSocket<'a> {
         self.reply()?.mem_info()
     }
 
-    /// Groups 1 to 32 that it listens to, a bit each; `None` if none were sent.
+    /// Groups 1 to 32 that it has joined, one bit each; `None` if no groups were sent.
     pub fn groups(&self) -> Option<u32> {
         match &self.0 {
             Source::Reply(msg) => msg.first_groups(),
@@ -79,26 +78,25 @@ impl<'a> NetlinkSocket<'a> {
         self.reply()?.groups()
     }
 
-    /// Settings (`NDIAG_FLAG_*`); `None` from /proc and old kernels.
+    /// Flags (`NDIAG_FLAG_*`); `None` from /proc and from old kernels.
     pub fn flags(&self) -> Option<u32> {
         self.reply()?.flags()
     }
 
-    /// Where it sends to unless told otherwise; `None` if it is not connected,
-    /// and from /proc.
+    /// The default destination; `None` if the socket is not connected, or from /proc.
     pub fn peer(&self) -> Option<Peer> {
         let msg = self.reply()?;
         let connected = msg.state() == NETLINK_CONNECTED;
         connected.then(|| Peer { group: msg.dst_group(), portid: msg.dst_portid() as i32 })
     }
 
-    /// Address in the kernel of the socket; `None` from the kernel itself.
+    /// The socket's address in kernel memory; only in /proc, else `None`.
     pub fn address(&self) -> Option<u64> {
         self.line().map(|line| line.sk)
     }
 
-    /// Whether a dump is under way (1), or on older kernels the address of
-    /// what keeps track of it; `None` from the kernel itself.
+    /// Whether a dump is in progress (1); on older kernels, the address of its state.  Only in
+    /// /proc, else `None`.
     pub fn callback(&self) -> Option<u64> {
         self.line().map(|line| line.cb)
     }
@@ -131,7 +129,7 @@ impl Line {
             cb: scan.hex()?,
             inode: 0,
         };
-        // Locks, drops, inode.
+        // The locks, drops and inode fields.
         let inode = scan.decimal().and_then(|_| scan.decimal()).and_then(|_| scan.decimal());
         line.inode = inode.unwrap_or(0) as u32;
         Some(line)
@@ -148,7 +146,7 @@ pub(super) fn decode(record: Record<'_>) -> Option<Socket<'_>> {
         recv_q: 0,
         send_q: 0,
         local: Endpoint::NONE,
-        // What a filter sees of it, connected or not.
+        // The remote end that filters see, connected or not.
         remote: Endpoint { addr: Addr::Number(0), port: -1 },
         ifindex: 0,
         uid: 0,
@@ -195,7 +193,7 @@ mod tests {
         }
     }
 
-    /// A reply: genl, port id -5, sends to group 7 of port id -6.
+    /// A reply for a genl socket with port id -5 that sends to group 7 and port id -6.
     fn reply(state: u8) -> Vec<u8> {
         let mut bytes = vec![16, 3, 16, state];
         bytes.extend((-5_i32).to_ne_bytes());
@@ -217,7 +215,7 @@ mod tests {
             let own = netlink(&socket);
             assert_eq!((own.peer(), own.groups()), (peer, Some(0x41)));
             assert_eq!((own.address(), own.callback()), (None, None));
-            // Connected or not, this is what a filter compares with.
+            // Filters compare with this port, connected or not.
             assert_eq!(socket.remote.port, -1);
         }
     }
@@ -232,7 +230,7 @@ mod tests {
         assert_eq!((own.address(), own.callback()), (Some(0xffff_8880_03a5_c000), Some(1)));
         assert_eq!((own.groups(), own.peer()), (Some(0x440), None));
         assert!(own.mem_info().is_none());
-        // Kernels before 2.6.31 told no inode.
+        // Kernels before 2.6.31 did not report the inode.
         assert_eq!(decode_as(SourceKind::Proc, b"1 6 3 2 1 1 0 1").map(|socket| socket.inode), Some(0));
         for short in [&b"1 6 3 2 1 1"[..], b"", b"zz 6 3 2 1 1 0", b"1 6 3 2 x 1 0"] {
             assert!(decode_as(SourceKind::Proc, short).is_none(), "{short:?}");

@@ -5,9 +5,9 @@
 //! 0000000000000000 3      3    0003   2     1 0      0      12345
 //! ```
 //!
-//! The address of a packet socket is its link protocol, its port the interface
-//! that it is bound to.  A line of /proc that lacks one of its nine fields is
-//! no socket; its first field, an address in the kernel, is no cookie.
+//! The address of a packet socket is its link-layer protocol; its port is the interface that
+//! it is bound to.  A line of /proc that lacks one of its nine fields is not a socket.  Its
+//! first field, an address in kernel memory, is not a cookie.
 //!
 //! Source: linux/packet_diag.h, packet(7), proc_pid_net(5).
 
@@ -27,7 +27,7 @@ use super::socket::{Addr, Detail, Endpoint, Record, Socket, SourceKind, Timer};
 use super::states::State;
 use super::tables::Table;
 
-/// What only packet sockets report.
+/// The details that only packet sockets report.
 #[derive(Clone, Copy, Debug)]
 pub struct PacketSocket<'a> {
     kind: u32,
@@ -35,7 +35,7 @@ pub struct PacketSocket<'a> {
     reply: Option<PacketDiagMsg<'a>>,
 }
 
-/// A line of /proc.
+/// A line of /proc/net/packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PacketLine {
     kind: u32,
@@ -47,7 +47,7 @@ pub struct PacketLine {
 }
 
 impl PacketLine {
-    /// Reads a line, less its newline.
+    /// Parses a line without its newline.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut scan = Scan { text };
         let _address = scan.hex()?;
@@ -66,7 +66,7 @@ impl PacketLine {
         })
     }
 
-    /// The table of its type; `None` for a type that has none.
+    /// The table of its type; `None` if its type has no table.
     pub fn table(self) -> Option<Table> {
         match self.kind {
             SOCK_DGRAM => Some(Table::PacketDgram),
@@ -77,13 +77,13 @@ impl PacketLine {
 }
 
 impl<'a> PacketSocket<'a> {
-    /// Whether it sees link headers (`SOCK_RAW`).
+    /// Whether it receives link-layer headers (`SOCK_RAW`).
     pub fn is_raw(&self) -> bool {
         self.kind == SOCK_RAW
     }
 
-    /// The type of socket (`SOCK_*`): 2 without link headers, 3 with them, 10
-    /// the older interface.
+    /// Socket type (`SOCK_*`): 2 is without link-layer headers, 3 is with them, 10 is the
+    /// older interface.
     pub fn kind(&self) -> u32 {
         self.kind
     }
@@ -98,33 +98,33 @@ impl<'a> PacketSocket<'a> {
         self.reply.as_ref()?.info()
     }
 
-    /// The link addresses that it listens to; `None` where they were not asked for.
+    /// The link-layer addresses that it joined; `None` if not requested.
     pub fn mclist(&self) -> Option<impl Iterator<Item = PacketMclist<'a>> + use<'a>> {
         self.reply.as_ref()?.mclist()
     }
 
-    /// Its ring of received packets; `None` if it has none.
+    /// Its receive ring; `None` if it has none.
     pub fn rx_ring(&self) -> Option<PacketRing<'a>> {
         self.reply.as_ref()?.rx_ring()
     }
 
-    /// Its ring of packets to be sent; `None` if it has none.
+    /// Its transmit ring; `None` if it has none.
     pub fn tx_ring(&self) -> Option<PacketRing<'a>> {
         self.reply.as_ref()?.tx_ring()
     }
 
-    /// Id of the group whose members share the packets; `None` if it is in none.
+    /// Id of its fanout group; `None` if it is in none.
     pub fn fanout_id(&self) -> Option<u16> {
         Some(self.reply.as_ref()?.fanout()? as u16)
     }
 
-    /// How that group shares them: a number (`PACKET_FANOUT_*`) and, from
-    /// 0x1000 on, flags.
+    /// How the fanout group distributes packets (`PACKET_FANOUT_*`), with flags from 0x1000
+    /// on.
     pub fn fanout_type(&self) -> Option<u16> {
         Some((self.reply.as_ref()?.fanout()? >> 16) as u16)
     }
 
-    /// Its classic BPF program; `None` if it has none or we may not see it.
+    /// Its classic BPF program; `None` if it has none or if we lack the privilege to see it.
     pub fn filter(&self) -> Option<FilterProgram<'a>> {
         self.reply.as_ref()?.filter()
     }
@@ -178,7 +178,7 @@ mod tests {
         Socket::decode(Record { origin: Origin::of(Table::PacketRaw, kind), bytes })
     }
 
-    /// A reply: raw, LLDP, inode 5, interface 4, user 1000, 77 bytes unread.
+    /// A reply for a raw socket: LLDP, inode 5, interface 4, user 1000, 77 unread bytes.
     fn reply() -> Vec<u8> {
         let mut bytes = vec![17, 3];
         bytes.extend(0x88cc_u16.to_ne_bytes());
@@ -200,7 +200,7 @@ mod tests {
         let Detail::Packet(own) = socket.detail else { panic!("{socket:?}") };
         assert!(own.is_raw() && own.rx_ring().is_none() && own.filter().is_none());
         assert_eq!((own.fanout_id(), own.fanout_type()), (Some(7), Some(0x1002)));
-        // Damage takes away attributes, not the socket.
+        // A damaged reply loses attributes, but not the socket.
         for len in 16..bytes.len() {
             assert!(decode_as(SourceKind::Kernel, &bytes[..len]).is_some(), "{len}");
         }

@@ -5,13 +5,12 @@
 //!    0: 0100007F:07E8 0200007F:C350 01 00000005:00000007 01:00000014 00000003  1000        9 621 1 00000000f9d8e10f 100 4 13 10 7
 //! ```
 //!
-//! Addresses are words in host order; their width tells the family.  Fields
-//! are read from the left and reading ends at the first that is not a number,
-//! as `scanf` does; those that did not come are absent.  A number too wide for
-//! its field keeps its low bits, which is what a program in C sees.
+//! Addresses are words in host order; their length shows the family.  Fields are parsed from
+//! the left up to the first that is not a number, as `scanf` does; the remaining fields are
+//! absent.  A number that is too large for its field keeps its low bits, as in a C program.
 //!
-//! Source: proc_net_tcp.rst, `get_tcp4_sock`; udp has the fields up to the
-//! pointer, then `drops`.
+//! Source: proc_net_tcp.rst, `get_tcp4_sock`; udp has the fields up to the pointer, and then
+//! `drops`.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -25,12 +24,12 @@ use super::families::Family;
 use super::socket::{Addr, Detail, Endpoint, Origin, Socket, Timer};
 use super::tables::Table;
 
-/// Ticks in a second of the times in these files (`USER_HZ`).
+/// Ticks per second of the times in these files (`USER_HZ`).
 pub const USER_HZ: u32 = 100;
 
-/// Numbers that a whole line has, from the state to ssthresh.
+/// The number of numeric fields in a complete line, from the state to ssthresh.
 const ALL_FIELDS: usize = 16;
-/// Numbers that a line has that says anything about congestion control.
+/// The number of numeric fields in a line that includes the congestion control fields.
 const WITH_RTO: usize = 12;
 
 /// A parsed line; borrows its text.
@@ -59,17 +58,17 @@ pub struct ProcLine<'a> {
 }
 
 impl<'a> ProcLine<'a> {
-    /// Parses a line without its newline; `None` if it lacks the two endpoints.
+    /// Parses a line without its newline; `None` if one of the two endpoints is missing.
     pub fn parse(line: &'a [u8]) -> Option<Self> {
-        // The slot ends in the first colon; an endpoint is an address, a colon
-        // and four digits.
+        // The slot ends at the first colon; an endpoint is an address, a colon and four
+        // digits.
         let (_, text) = split_at_colon(line)?;
         let (local, text) = endpoint(text.get(1..)?)?;
         let (remote, text) = endpoint(text)?;
         let (local, remote) = (Some(local), Some(remote));
         let mut parsed = Self { line, local, remote, ssthresh: -1, ..Self::default() };
         let mut scan = Scan { text };
-        // Fails where the text does; what was read before stays.
+        // Fails where the text is not a number; the fields before that are kept.
         let _ = parsed.read(&mut scan);
         if parsed.fields < WITH_RTO {
             (parsed.rto, parsed.ato, parsed.qack, parsed.cwnd, parsed.ssthresh) = (0, 0, 0, 2, -1);
@@ -107,10 +106,10 @@ impl<'a> ProcLine<'a> {
         number
     }
 
-    /// The socket that the line describes, as its source `origin` reports it.
+    /// The socket that the line describes, as reported by the source `origin`.
     ///
-    /// Only tcp lines have a timer and a cookie: the cookie is the (hashed)
-    /// pointer, which is what `ss -e` shows and names no socket to the kernel.
+    /// Only tcp lines have a timer and a cookie.  The cookie is the (hashed) pointer, which
+    /// `ss -e` shows; the kernel does not accept it as the identity of a socket.
     pub fn socket(self, origin: Origin) -> Option<Socket<'a>> {
         let (local, remote) = (self.local?, self.remote?);
         let is_tcp = origin.table.protocol() == IPPROTO_TCP;
@@ -122,7 +121,7 @@ impl<'a> ProcLine<'a> {
                 Addr::V6(_) => Family::Inet6,
                 _ => Family::Inet,
             },
-            // A line of /proc/net/raw does not tell its protocol.
+            // A line of /proc/net/raw does not contain the protocol.
             protocol: if origin.table == Table::Raw { 0 } else { origin.table.protocol() },
             state: self.state as u8,
             recv_q: self.rx_queue,
@@ -139,7 +138,7 @@ impl<'a> ProcLine<'a> {
     }
 
     fn socket_timer(&self) -> Timer {
-        // Rounded up to whole milliseconds, in 32 bits.
+        // Rounded up to whole milliseconds, in 32-bit arithmetic.
         let ticks_1000 = self.when.wrapping_mul(1000).wrapping_add(USER_HZ - 1);
         Timer {
             kind: self.timer as u8,
@@ -148,32 +147,32 @@ impl<'a> ProcLine<'a> {
         }
     }
 
-    /// How many numbers the line held behind the endpoints; 16 is a whole tcp line.
+    /// The number of numeric fields after the endpoints; 16 for a complete tcp line.
     pub fn fields(&self) -> usize {
         self.fields
     }
 
-    /// Retransmission time-out, in ticks of 1/100 s; 0 if the line has none.
+    /// Retransmission timeout, in ticks of 1/100 s; 0 if the line does not have it.
     pub fn rto_ticks(&self) -> i32 {
         self.rto
     }
 
-    /// Delayed-ack time-out, in ticks of 1/100 s; 0 if the line has none.
+    /// Delayed-ACK timeout, in ticks of 1/100 s; 0 if the line does not have it.
     pub fn ato_ticks(&self) -> i32 {
         self.ato
     }
 
-    /// Quick acks left, times two, plus one if the connection is in ping-pong mode.
+    /// Twice the number of quick ACKs left, plus one in ping-pong mode.
     pub fn qack_raw(&self) -> i32 {
         self.qack
     }
 
-    /// Congestion window, in segments; 2 if the line has no such fields at all.
+    /// Congestion window, in segments; 2 if the line lacks the congestion control fields.
     pub fn cwnd(&self) -> u32 {
         self.cwnd
     }
 
-    /// Slow-start threshold, in segments; -1 if there is none yet.
+    /// Slow-start threshold, in segments; -1 if none is set.
     pub fn ssthresh(&self) -> i32 {
         self.ssthresh
     }
@@ -183,20 +182,19 @@ impl<'a> ProcLine<'a> {
         self.probes
     }
 
-    /// Retransmissions that went unanswered.
+    /// Unanswered retransmissions.
     pub fn retrnsmt(&self) -> u32 {
         self.retrnsmt
     }
 
-    /// Text behind ssthresh, less the blanks before it; empty if there is none.
+    /// The text after ssthresh, without leading blanks; empty if there is none.
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
 }
 
-/// The state by which a table is filtered: the second digit of the two that
-/// follow the endpoints, or `NO_STATE` if there is none.  `None` if the line
-/// lacks the endpoints.
+/// The state by which `ss` filters a table: the second of the two digits after the endpoints,
+/// or `NO_STATE` if it is missing.  `None` if an endpoint is missing.
 pub fn state_digit(line: &[u8]) -> Option<u8> {
     let (_, text) = split_at_colon(line)?;
     let (_, text) = split_at_colon(text.get(1..)?)?;
@@ -205,7 +203,7 @@ pub fn state_digit(line: &[u8]) -> Option<u8> {
     Some(digit.map_or(NO_STATE, |digit| digit as u8))
 }
 
-/// No state has this number.
+/// A number that no state has.
 const NO_STATE: u8 = u8::MAX;
 
 /// Splits before and after the first colon.
@@ -215,7 +213,7 @@ fn split_at_colon(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((before, after.get(1..)?))
 }
 
-/// Reads `ADDRESS:PORT` and the blank behind it; the port has four digits.
+/// Parses `ADDRESS:PORT` and the blank after it; the port has four digits.
 fn endpoint(text: &[u8]) -> Option<(Endpoint, &[u8])> {
     let (addr, after) = split_at_colon(text)?;
     let (port, rest) = (after.get(..4).unwrap_or(after), after.get(5..).unwrap_or_default());
@@ -225,7 +223,8 @@ fn endpoint(text: &[u8]) -> Option<(Endpoint, &[u8])> {
     Some((Endpoint { addr, port }, rest))
 }
 
-/// An address in words of host order, and whether its text was nothing else.
+/// Parses an address of words in host order; also returns whether the text contained nothing
+/// else.
 fn address(text: &[u8]) -> (Addr, bool) {
     if text.len() < 32 {
         let mut scan = Scan { text };
@@ -242,7 +241,7 @@ fn address(text: &[u8]) -> (Addr, bool) {
     (Addr::V6(octets), whole)
 }
 
-/// Reads numbers as `scanf` does.
+/// Parses numbers as `scanf` does.
 pub(super) struct Scan<'a> {
     pub(super) text: &'a [u8],
 }
@@ -253,12 +252,12 @@ impl Scan<'_> {
         Some(())
     }
 
-    /// `%x`; a number of more than 64 bits is the largest.
+    /// `%x`; a number of more than 64 bits becomes the maximum.
     pub(super) fn hex(&mut self) -> Option<u64> {
         self.number(16)
     }
 
-    /// `%d`, as two's complement.
+    /// `%d`, in two's complement.
     pub(super) fn decimal(&mut self) -> Option<u64> {
         self.number(10)
     }
@@ -329,7 +328,7 @@ mod tests {
         assert_eq!(socket.remote, Endpoint { addr: Addr::V6(one), port: 50000 });
     }
 
-    /// Times that the reference printed for these ticks (`-o`, PROC_NET_TCP).
+    /// Times that the reference prints for these ticks (`-o`, PROC_NET_TCP).
     #[test]
     fn timer_ticks_round_up_in_32_bits() {
         for (ticks, ms) in [
@@ -358,7 +357,8 @@ mod tests {
         assert_eq!(ProcLine::parse(&line).unwrap().probes(), -9);
     }
 
-    /// (rest of the line, rto, ato, qack, cwnd, ssthresh, rest) as the reference prints them.
+    /// The end of the line, and the rto, ato, qack, cwnd, ssthresh and rest that the reference
+    /// prints.
     #[test]
     fn the_end_of_a_line_may_be_missing_or_odd() {
         let cases: &[(&str, i32, i32, i32, u32, i32, &str)] = &[
@@ -384,7 +384,7 @@ mod tests {
         }
     }
 
-    /// What the reference makes of damaged endpoints and numbers.
+    /// How the reference parses damaged endpoints and numbers.
     #[test]
     fn odd_endpoints_read_as_the_reference_reads_them() {
         let local = |from, to| ProcLine::parse(&with(from, to)).unwrap().local.unwrap();
@@ -409,7 +409,7 @@ mod tests {
     fn every_prefix_of_a_line_is_safe() {
         for len in 0..=LINE.len() {
             let line = &LINE[..len];
-            // The second endpoint's colon stands at 28.
+            // The second endpoint's colon is at offset 28.
             assert_eq!(ProcLine::parse(line).is_some(), len > 28, "{len}");
             let state = if len > 35 { 1 } else { NO_STATE };
             assert_eq!(state_digit(line), (len > 28).then_some(state), "{len}");

@@ -1,7 +1,7 @@
-//! Names of netlink and link-layer protocols, which host values of filters and rows hold.
+//! Names of netlink and link-layer protocols, as used in host values of filters and in rows.
 //!
-//! Source: `include/uapi/linux/netlink.h` and `if_ether.h` for the numbers;
-//! the program's behaviour for the names.
+//! Source: `include/uapi/linux/netlink.h` and `if_ether.h` for the numbers; the observed
+//! behaviour of `ss` for the names.
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
@@ -26,7 +26,7 @@ pub const IP: &[Word] = &[
     Word::new(IPPROTO_MPTCP as u32, "mptcp"),
 ];
 
-/// Netlink protocols, told apart by case.
+/// Netlink protocols; case matters.
 pub const NETLINK: &[Word] = &[
     Word::new(0, "rtnl"),
     Word::new(1, "unused"),
@@ -51,7 +51,7 @@ pub const NETLINK: &[Word] = &[
     Word::new(21, "crypto"),
 ];
 
-/// Link-layer protocols, in any case.
+/// Link-layer protocols; case does not matter.
 pub const LINK: &[Word] = &[
     Word::new(0x60, "loop"),
     Word::new(0x200, "pup"),
@@ -124,7 +124,7 @@ pub fn netlink_name(number: u32) -> Option<&'static str> {
     words::by_number(NETLINK, number).map(|word| word.name())
 }
 
-/// The name of a link-layer protocol: the first of those that it has.
+/// The name of a link-layer protocol; the first if it has several.
 pub fn link_name(number: u32) -> Option<&'static str> {
     words::by_number(LINK, number).map(|word| word.name())
 }

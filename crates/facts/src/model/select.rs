@@ -1,16 +1,16 @@
-//! Which sockets are listed: what the user said, in order, and what it means.
+//! The selection of sockets: collects the user's options in order and resolves them.
 //!
-//! [`Selection`] takes options and words as they come; [`Selection::resolve`]
-//! makes the three sets of them that a listing needs, tables, families and
-//! states.  Tables and families fill each other's gaps only at the end, so
-//! `-x -t` lists unix and TCP sockets, and `-4` every inet table.
+//! [`Selection`] records options and words as they come; [`Selection::resolve`] derives the
+//! three sets that a listing needs: tables, families and states.  Tables and families complete
+//! each other only at the end, so `-x -t` lists unix and TCP sockets, and `-4` lists every
+//! inet table.
 //!
-//! The rules are `ss`'s to the letter, odd ones included: scripts depend on
-//! them.  `-A` forgets the tables named before it, though not the families nor
-//! any states; states given by `-a`, `-l`, `-B`, `-A` or a word replace those
-//! that come with a table, unless `exclude` leaves none of them.
+//! The rules are exactly those of `ss`, oddities included, since scripts depend on them.  `-A`
+//! discards the tables named before it, but not the families or states.  States given by `-a`,
+//! `-l`, `-B`, `-A` or a word replace the default states of tables, unless `exclude` leaves
+//! none of them.
 //!
-//! Source: the manual page ss(8), and the behaviour of `ss` 7.3.
+//! Source: the manual page ss(8), and the observed behaviour of `ss` 7.3.
 
 use std::fmt;
 
@@ -19,49 +19,48 @@ use super::socket::MessageKind;
 use super::states::{State, StateSet};
 use super::tables::{Gate, Table, TableSet};
 
-/// What was asked for so far.
+/// The options given so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     tables: TableSet,
     families: FamilySet,
     preferred: Option<Family>,
-    /// States that came with tables and families.
+    /// Default states of the requested tables and families.
     states: StateSet,
-    /// States that were asked for themselves; empty is "none were".
+    /// States that were requested explicitly; empty if none were.
     request: StateSet,
-    /// Tables that were named one by one, not as part of `all` or `inet`.
+    /// Tables that were named individually, not as part of `all` or `inet`.
     named: TableSet,
-    /// A table or family was asked for, so nothing is added unasked.
+    /// Whether a table or family was requested, so that no defaults are added.
     narrowed: bool,
-    /// There was a `-A`.
+    /// Whether `-A` was given.
     queried: bool,
-    /// There was a `state` or `exclude`.
+    /// Whether `state` or `exclude` was given.
     worded: bool,
 }
 
-/// What is to be listed.
+/// The resolved selection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Selected {
     /// Tables.
     pub tables: TableSet,
-    /// Families whose sockets are shown.
+    /// Families whose sockets are listed.
     pub families: FamilySet,
-    /// The family asked for last, which an inet dump asks for first (and, if
-    /// it is an inet one, alone).  `None` is "both, IPv4 first".
+    /// The last requested family.  An inet dump requests it first (and only it, if it is an
+    /// inet family).  `None` means both, IPv4 first.
     pub preferred: Option<Family>,
-    /// States to ask for.
+    /// States to request.
     pub states: StateSet,
-    /// Those of the tables that the user named, by an option, in a list or by
-    /// the family of a host value, rather than getting them with
-    /// `all`, `inet`, `-4`, `-6` or by default.
+    /// The tables that the user named, by an option, in a list or by the family of a host
+    /// value, as opposed to those added by `all`, `inet`, `-4`, `-6` or by default.
     pub named: TableSet,
 }
 
-/// An item of `-A` that names no table, as typed, `!` included.
+/// An item of `-A` that is not a table, as typed, including `!`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadTable(pub Vec<u8>);
 
-/// A word after `state` or `exclude` that names no state, as typed.
+/// A word after `state` or `exclude` that is not a state, as typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadState(pub Vec<u8>);
 
@@ -77,7 +76,7 @@ pub enum Empty {
 }
 
 impl Selection {
-    /// An option that names one table (`-t`).
+    /// Handles an option that names one table (`-t`).
     pub fn add_table(&mut self, table: Table) {
         self.tables = self.tables.union(TableSet::only(table));
         self.named = self.named.union(TableSet::only(table));
@@ -85,8 +84,8 @@ impl Selection {
         self.narrowed = true;
     }
 
-    /// An option that names a family (`-4`, `-f link`).  Its tables are added
-    /// at the end, if none of them was asked for by then.
+    /// Handles an option that names a family (`-4`, `-f link`).  Its tables are added at the
+    /// end, unless one of them has been requested by then.
     pub fn add_family(&mut self, family: Family) {
         self.families = self.families.union(FamilySet::only(family));
         self.states = self.states.union(family.facts().states);
@@ -94,16 +93,16 @@ impl Selection {
         self.narrowed = true;
     }
 
-    /// An option that names states (`-a`, `-l`, `-B`); the last one holds.
+    /// Handles an option that names states (`-a`, `-l`, `-B`); the last one wins.
     pub fn request(&mut self, states: StateSet) {
         self.request = states;
     }
 
-    /// The list that follows `-A`: table names between commas, each with a `!`
-    /// in front if it is to be taken away again.
+    /// Handles the list after `-A`: table names separated by commas, each with a `!` in front
+    /// if it is to be removed.
     ///
     /// # Errors
-    /// The first item that is not a table's name.
+    /// The first item that is not the name of a table.
     pub fn query(&mut self, list: &[u8]) -> Result<(), BadTable> {
         if !self.queried {
             self.queried = true;
@@ -131,8 +130,8 @@ impl Selection {
         Ok(())
     }
 
-    /// A word after `state`: adds its states.  The first word of either kind
-    /// forgets what options asked for.
+    /// Handles a word after `state`: adds its states.  The first `state` or `exclude` word
+    /// discards the states requested by options.
     ///
     /// # Errors
     /// The word, if it names no state.
@@ -141,7 +140,8 @@ impl Selection {
         Ok(())
     }
 
-    /// A word after `exclude`: takes its states away, at first from all.
+    /// Handles a word after `exclude`: removes its states; the first word removes them from
+    /// all states.
     ///
     /// # Errors
     /// The word, if it names no state.
@@ -150,25 +150,25 @@ impl Selection {
         Ok(())
     }
 
-    /// The states that the next word starts from: `first` for the first word.
+    /// The states that the next word modifies; `first` if it is the first word.
     fn before_word(&mut self, first: StateSet) -> StateSet {
         if std::mem::replace(&mut self.worded, true) { self.request } else { first }
     }
 
-    /// Whether no table and no family was asked for, so that all come.
+    /// Whether neither a table nor a family was requested, so that the defaults are listed.
     pub fn is_default(&self) -> bool {
         !self.narrowed
     }
 
-    /// Whether states were asked for, so that those of the tables do not count.
+    /// Whether states were requested, so that the default states of tables do not apply.
     pub fn has_states(&self) -> bool {
         !self.request.is_empty() || self.worded
     }
 
-    /// What all of it means.
+    /// Resolves the selection.
     ///
     /// # Errors
-    /// Which of the three sets came out empty.
+    /// Which of the three sets is empty.
     pub fn resolve(&self) -> Result<Selected, Empty> {
         let (mut tables, mut states) = (self.tables, self.states);
         if !self.narrowed {
@@ -216,8 +216,8 @@ fn states_of(word: &[u8]) -> Result<StateSet, BadState> {
 }
 
 impl Selected {
-    /// What a host value of a filter does: from now on this is the only
-    /// family.  Tables and states stay, and with them the columns.
+    /// Applies a host value of a filter: its family becomes the only one.  Tables and states
+    /// remain, and so do the columns.
     pub fn narrow(&mut self, family: Family) {
         if !family.is_inet() {
             self.named = self.named.union(family.facts().tables.intersection(self.tables));
@@ -226,8 +226,8 @@ impl Selected {
         self.preferred = Some(family);
     }
 
-    /// The tables that are really listed, in order: a table whose sockets the
-    /// families or states leave out is not even asked.
+    /// The tables that are actually listed, in order.  A table whose sockets are excluded by
+    /// families or states is not requested.
     pub fn listed(self) -> impl Iterator<Item = Table> {
         self.tables.iter().filter(move |table| {
             let facts = table.facts();
@@ -240,9 +240,8 @@ impl Selected {
         })
     }
 
-    /// The tables to dump, in order: those that are listed, but one for each
-    /// family other than the inet ones, since one dump brings the sockets of
-    /// all its tables.
+    /// The tables to dump, in order: those that are listed, but only one for each non-inet
+    /// family, since one dump returns the sockets of all tables of the family.
     pub fn dumps(self) -> impl Iterator<Item = Table> {
         let mut dumped: Vec<MessageKind> = Vec::new();
         self.listed().filter(move |table| {
@@ -253,7 +252,7 @@ impl Selected {
         })
     }
 
-    /// Whether the user named this table, or another of its family.
+    /// Whether the user named this table or another table of its family.
     pub fn names(self, table: Table) -> bool {
         self.named.iter().any(|named| {
             named == table
@@ -261,12 +260,12 @@ impl Selected {
         })
     }
 
-    /// Whether rows say which table they belong to: not where there is only one.
+    /// Whether rows show their table: not if there is only one.
     pub fn show_netid(&self) -> bool {
         self.tables.len() != 1
     }
 
-    /// Whether rows say their state: not where only one was asked for.
+    /// Whether rows show their state: not if only one was requested.
     pub fn show_state(&self) -> bool {
         self.states.len() != 1
     }

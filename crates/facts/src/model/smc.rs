@@ -1,12 +1,12 @@
-//! SMC sockets: TCP sockets whose data goes through shared memory where both
-//! ends can (RDMA, or a device of the machine), and through TCP where not.
+//! SMC sockets: TCP sockets that transfer data through shared memory if both ends support it
+//! (RDMA, or a device of the machine), and otherwise through TCP.
 //!
-//! A reply does not say whether its addresses are IPv4 or IPv6.  An IPv4 one
-//! fills the first of four words, so that something in the other three, of
-//! either end, tells IPv6.  Where both ends are all zero nothing tells, and the
-//! socket has no addresses.  (An IPv6 address whose last three words are zero
-//! would be taken for IPv4; none that hosts have looks so.)  Sockets that were
-//! made as inet ones of the protocol SMC do say their family.
+//! A reply does not tell whether its addresses are IPv4 or IPv6.  An IPv4 address occupies the
+//! first of four words, so a nonzero value in the other three words of either end means IPv6.
+//! If both ends are all zero, the family is unknown and the socket has no addresses.  (An IPv6
+//! address whose last three words are zero would be taken for IPv4, but no host has such an
+//! address.)  Sockets that were created as inet sockets with the protocol SMC do report their
+//! family.
 //!
 //! Source: linux/smc_diag.h; af_smc(7), smcss(8).
 
@@ -16,11 +16,11 @@ use sockdiag_wire::socket::{AF_INET, AF_INET6};
 use super::families::Family;
 use super::socket::{Addr, Detail, Endpoint, Record, Socket, Timer, v4};
 
-/// What only SMC sockets report.
+/// The details that only SMC sockets report.
 #[derive(Clone, Copy, Debug)]
 pub struct SmcSocket<'a>(pub SmcDiagMsg<'a>);
 
-/// Decodes a reply; `None` if its fixed part is not whole.
+/// Decodes a reply; `None` if its fixed part is incomplete.
 pub(super) fn decode(record: Record<'_>) -> Option<Socket<'_>> {
     let msg = SmcDiagMsg::new(record.bytes)?;
     let (local, remote) = addresses(&msg);
@@ -36,7 +36,7 @@ pub(super) fn decode(record: Record<'_>) -> Option<Socket<'_>> {
         remote: Endpoint { addr: remote, port: msg.dport().into() },
         ifindex: msg.ifindex(),
         uid: msg.uid(),
-        // The kernel keeps these in 32 bits; more would be none of ours.
+        // The kernel's inodes of sockets have 32 bits; a larger number would be invalid.
         inode: u32::try_from(msg.inode()).unwrap_or(0),
         cookie: msg.cookie(),
         timer: Timer::default(),

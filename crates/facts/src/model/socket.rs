@@ -1,11 +1,10 @@
 //! One socket, as its source reported it.
 //!
-//! A [`Record`] is the bytes of one socket (a netlink message payload or a
-//! line of /proc text) together with where it came from; a [`Socket`] is the
-//! decoded, still borrowed form.  Decoding is pure, so whoever has to hold a
-//! row keeps the bytes and decodes again.  Nothing here knows names, options
-//! or text, and nothing is lost on the way: what a source did not report is
-//! absent (`None`), never zero.
+//! A [`Record`] holds the bytes of one socket (the payload of a netlink message, or a line of
+//! /proc text) and their origin; a [`Socket`] is the decoded form, which borrows them.
+//! Decoding is pure, so code that stores a row keeps the bytes and decodes again.  Nothing
+//! here depends on names, options or output text, and no information is lost: what a source
+//! did not report is absent (`None`), never zero.
 //!
 //! Source: `include/uapi/linux/inet_diag.h`; proc_net_tcp.rst.
 
@@ -29,7 +28,7 @@ use super::unix::UnixSocket;
 use super::vsock::VsockSocket;
 use super::xdp::XdpSocket;
 
-/// What kind of bytes a record holds.
+/// The kind of source, which determines the format of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceKind {
     /// A sock_diag reply of this machine's kernel.
@@ -42,26 +41,26 @@ pub enum SourceKind {
     Proc,
 }
 
-/// Where a record came from.
+/// The origin of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The table that was asked.
+    /// The requested table.
     pub table: Table,
     /// The kind of source that answered.
     pub kind: SourceKind,
-    /// How the kernel that answered lays out its structs.
+    /// The layout of structs in the kernel that answered.
     pub abi: Abi,
     /// When it was read; `None` for a recording, which has no clock.
     pub window: Option<Window>,
-    /// The protocol whose service names its ports have; 0 for those of any.
+    /// The protocol whose service names apply to its ports; 0 if those of any protocol do.
     pub services: u16,
 }
 
 impl Origin {
-    /// An answer of an unknown kernel at an unknown time.
+    /// A record from an unknown kernel at an unknown time.
     pub const fn of(table: Table, kind: SourceKind) -> Self {
         let services = match kind {
-            // Of a destroyed socket the kernel does not tell the table.
+            // For a destroyed socket the kernel does not report the table.
             SourceKind::Event => 0,
             _ => table.services(),
         };
@@ -69,10 +68,10 @@ impl Origin {
     }
 }
 
-/// The bytes of one socket and where they came from.
+/// The bytes of one socket, and their origin.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
-    /// Where the bytes came from, which tells how to read them.
+    /// The origin, which determines how to decode the bytes.
     pub origin: Origin,
     /// A netlink message's payload, or a line of text without its newline.
     pub bytes: &'a [u8],
@@ -85,16 +84,16 @@ pub enum Addr {
     V4([u8; 4]),
     /// An IPv6 address, in network order.
     V6([u8; 16]),
-    /// A number that stands where an address does: the protocol of a netlink
-    /// or packet socket, the context id of a vsock one, the node of a TIPC one.
+    /// A number that serves as the address: the protocol of a netlink or packet socket, the
+    /// context id of a vsock socket, the node of a TIPC socket.
     Number(u32),
-    /// No address: unix and XDP sockets, and an end of an SMC socket that the
-    /// kernel gives none for.
+    /// No address: unix and XDP sockets, and an end of an SMC socket without an address from
+    /// the kernel.
     None,
 }
 
 impl Addr {
-    /// The embedded IPv4 address of a v4-mapped IPv6 one (`::ffff:a.b.c.d`).
+    /// The IPv4 address inside a v4-mapped IPv6 address (`::ffff:a.b.c.d`).
     pub fn mapped_v4(self) -> Option<[u8; 4]> {
         match self {
             Addr::V6([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]) => Some([a, b, c, d]),
@@ -102,15 +101,14 @@ impl Addr {
         }
     }
 
-    /// The host that it is an address of: of a v4-mapped address the IPv4 address
-    /// in it, else the address itself.
+    /// The host's address in a single form: the IPv4 address of a v4-mapped address, otherwise
+    /// the address itself.
     #[must_use]
     pub fn one_host(self) -> Self {
         self.mapped_v4().map_or(self, Self::V4)
     }
 
-    /// Whether it is of the host that asks: 127.0.0.0/8, `::1`, or the former as a
-    /// v4-mapped address.
+    /// Whether it is a loopback address: 127.0.0.0/8, also v4-mapped, or `::1`.
     pub fn is_loopback(self) -> bool {
         match self.one_host() {
             Self::V4([first, ..]) => first == 127,
@@ -119,7 +117,7 @@ impl Addr {
         }
     }
 
-    /// Whether it is the wildcard of its version: all zero.
+    /// Whether it is the wildcard address of its family: all zeros.
     pub fn is_unspecified(self) -> bool {
         match self {
             Self::V4(octets) => octets == [0; 4],
@@ -141,23 +139,23 @@ impl From<SockAddr> for Addr {
 /// One end of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The address; all zero is the wildcard.
+    /// The address; all zeros is the wildcard.
     pub addr: Addr,
-    /// The port in host order; zero is "none".  For families without ports the
-    /// number that stands there: an inode, a port id, an interface, a queue.
+    /// The port in host order; zero if there is none.  For families without ports, the number
+    /// that serves as one: an inode, a port id, an interface, a queue.
     pub port: i64,
 }
 
 impl Endpoint {
-    /// No end at all.
+    /// No endpoint.
     pub const NONE: Self = Self { addr: Addr::None, port: 0 };
 }
 
-/// The timer that a socket waits for.
+/// The pending timer of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Timer {
-    /// Which one: 0 none, 1 retransmit, 2 keepalive, 3 time-wait, 4 zero-window
-    /// probe, 5 delayed ack.
+    /// Its kind: 0 none, 1 retransmission, 2 keepalive, 3 time-wait, 4 zero-window probe, 5
+    /// delayed ACK.
     pub kind: u8,
     /// Time until it fires, in milliseconds.
     pub expires_ms: u32,
@@ -165,16 +163,16 @@ pub struct Timer {
     pub retrans: u32,
 }
 
-/// What only one kind of source reports.
+/// The details that only one kind of source reports.
 ///
-/// One lives at a time, on the stack: boxing the larger would cost every row
-/// an allocation.
+/// Only one exists at a time, on the stack: boxing the larger variants would cost an
+/// allocation for every row.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::large_enum_variant)]
 pub enum Detail<'a> {
     /// The attributes of an inet_diag reply.
     Inet(InetAttrs<'a>),
-    /// The further words of a `/proc/net` line of an inet table.
+    /// The remaining fields of a `/proc/net` line of an inet table.
     Proc(ProcLine<'a>),
     /// A unix socket.
     Unix(UnixSocket<'a>),
@@ -192,7 +190,7 @@ pub enum Detail<'a> {
     Smc(SmcSocket<'a>),
 }
 
-/// Which part of the table of facts describes a socket.
+/// The part of the table of fields that describes a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum MessageKind {
@@ -209,42 +207,42 @@ pub enum MessageKind {
 /// A decoded socket; borrows the record's bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Socket<'a> {
-    /// Where it came from.
+    /// The origin of the socket.
     pub origin: Origin,
-    /// What it was decoded from: whoever keeps a socket keeps these.
+    /// The bytes that it was decoded from; code that stores a socket stores these.
     pub bytes: &'a [u8],
-    /// `inet` or `inet6`, as the source says.
+    /// The address family, as the source reports it.
     pub family: Family,
-    /// IP protocol: the `INET_DIAG_PROTOCOL` attribute, else the table's own.
+    /// IP protocol: that of the `INET_DIAG_PROTOCOL` attribute, otherwise that of the table.
     pub protocol: u16,
-    /// State number as sent (`enum` in the kernel's tcp_states.h; SMC has its own).
+    /// State number as sent (`enum` in the kernel's tcp_states.h; SMC has its own numbering).
     pub state: u8,
-    /// Unread bytes, or the accept queue of a listener.
+    /// Unread bytes; for a listener, the length of the accept queue.
     pub recv_q: u32,
-    /// Unacknowledged bytes, or the backlog limit of a listener.
+    /// Unacknowledged bytes; for a listener, the backlog limit.
     pub send_q: u32,
     /// This end.
     pub local: Endpoint,
     /// The other end.
     pub remote: Endpoint,
-    /// Interface that the socket is bound to; 0 is "none".
+    /// Interface that the socket is bound to; 0 for none.
     pub ifindex: u32,
-    /// Owner.
+    /// Owner, as a uid.
     pub uid: u32,
-    /// Inode on sockfs; 0 for a socket that no process holds.
+    /// Inode on sockfs; 0 if no process holds the socket.
     pub inode: u32,
-    /// The kernel's identity of this socket; 0 where the source has none.
+    /// The socket's cookie; 0 if the source does not report it.
     pub cookie: u64,
     /// The pending timer.
     pub timer: Timer,
-    /// What only this kind of source reports.
+    /// Details that only this kind of source reports.
     pub detail: Detail<'a>,
 }
 
 impl Socket<'static> {
-    /// No socket: what a row is about that is about a namespace or a process.
+    /// A placeholder for rows that describe a namespace or a process instead of a socket.
     pub fn nothing() -> Option<Self> {
-        // A reply of inet_diag without any number.
+        // An inet_diag reply in which everything but the family is zero.
         const NOTHING: &[u8] = &{
             let mut bytes = [0; 72];
             bytes[0] = AF_INET;
@@ -255,15 +253,15 @@ impl Socket<'static> {
 }
 
 impl Socket<'_> {
-    /// Whether both ends are of one host, as far as their addresses tell.
+    /// Whether both ends are on the same host, judged by their addresses.
     pub fn has_local_ends(&self) -> bool {
         self.remote.addr.is_loopback() || self.remote.addr.one_host() == self.local.addr.one_host()
     }
 }
 
 impl<'a> Socket<'a> {
-    /// Decodes a record; `None` if it is too short to be a socket at all or
-    /// names a family that its table cannot hold.
+    /// Decodes a record; `None` if it is too short to be a socket, or if its family does not
+    /// belong to its table.
     pub fn decode(record: Record<'a>) -> Option<Self> {
         match (record.origin.table.message_kind(), record.origin.kind) {
             (MessageKind::Inet, SourceKind::Proc) => ProcLine::parse(record.bytes)?.socket(record.origin),
@@ -278,7 +276,7 @@ impl<'a> Socket<'a> {
         }
     }
 
-    /// What waits to be read, where the source tells.
+    /// The receive queue; `None` if the source does not report it.
     pub fn told_recv_q(&self) -> Option<u32> {
         let tells = match &self.detail {
             Detail::Unix(unix) => unix.tells_queues(),
@@ -287,8 +285,8 @@ impl<'a> Socket<'a> {
         tells.then_some(self.recv_q)
     }
 
-    /// What was sent and is not done with, where the source tells: of a
-    /// listener /proc tells how many wait, and not how many may.
+    /// The send queue; `None` if the source does not report it: for a listener, /proc reports
+    /// the number of waiting connections but not the limit.
     pub fn told_send_q(&self) -> Option<u32> {
         let tells = match &self.detail {
             Detail::Unix(unix) => unix.tells_queues(),
@@ -330,8 +328,8 @@ impl<'a> Socket<'a> {
         })
     }
 
-    /// The table that a socket belongs to by its type, where one dump brings
-    /// the sockets of several tables; `None` if it belongs to all of them.
+    /// The table that a socket belongs to by its type, if one dump returns the sockets of
+    /// several tables; `None` if it belongs to all of them.
     pub fn sub_table(&self) -> Option<Table> {
         match &self.detail {
             Detail::Packet(packet) if packet.is_raw() => Some(Table::PacketRaw),
@@ -342,7 +340,7 @@ impl<'a> Socket<'a> {
         }
     }
 
-    /// Which part of the table of facts describes it.
+    /// The part of the table of fields that describes the socket.
     #[inline]
     pub fn message_kind(&self) -> MessageKind {
         match self.detail {
@@ -379,7 +377,7 @@ impl<'a> Socket<'a> {
         }
     }
 
-    /// Directions that were shut down: 1 receiving, 2 sending.
+    /// Directions that were shut down: 1 is receiving, 2 is sending.
     pub fn shutdown(&self) -> Option<u8> {
         match &self.detail {
             Detail::Inet(attrs) => attrs.shutdown(),
@@ -398,8 +396,8 @@ impl<'a> Socket<'a> {
         }
     }
 
-    /// `tcp_info`, where the reply carries one and the protocol gives the
-    /// attribute that meaning (MPTCP and SCTP put their own structs there).
+    /// `tcp_info`, if the reply contains it and the protocol gives the attribute this meaning
+    /// (MPTCP and SCTP send their own structs in it).
     #[inline]
     pub fn tcp_info(&self) -> Option<TcpInfo<'a>> {
         match self.protocol {
@@ -409,7 +407,7 @@ impl<'a> Socket<'a> {
     }
 }
 
-/// The IPv4 address that the kernel puts first in a place for either kind.
+/// The IPv4 address in a 16-byte field, where the kernel stores it in the first four bytes.
 pub(super) fn v4([a, b, c, d, ..]: [u8; 16]) -> Addr {
     Addr::V4([a, b, c, d])
 }

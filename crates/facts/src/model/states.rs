@@ -1,9 +1,8 @@
 //! Socket states: the kernel's numbers, sets of them, and their names.
 //!
-//! One numbering, TCP's, serves every family.  A kernel may send a number that
-//! is not in it, so the state of a socket stays a plain `u8` (see [`text`]);
-//! [`State`] names the ones that a user can ask for, and a [`StateSet`] is the
-//! mask that a request carries, bit *n* standing for state *n*.
+//! All families share TCP's numbering.  A kernel may send an unknown number, so the state of a
+//! socket remains a plain `u8` (see [`text`]).  [`State`] names the states that a user can
+//! request, and a [`StateSet`] is the mask in a request, where bit *n* stands for state *n*.
 //!
 //! Source: words and texts are those of `ss` 7.3.
 
@@ -19,36 +18,36 @@ use super::words::{self, Word};
 pub enum State {
     /// No state; the kernel never sends it.
     Unknown = 0,
-    /// Connected, or for datagrams: has a default peer.
+    /// Connected; for datagrams, a default peer is set.
     Established = socket::TCP_ESTABLISHED,
-    /// Connecting, nothing heard yet.
+    /// SYN sent, no answer yet.
     SynSent = socket::TCP_SYN_SENT,
-    /// Being connected to, not yet confirmed.
+    /// SYN received, not yet acknowledged.
     SynRecv = socket::TCP_SYN_RECV,
-    /// Closed here, not yet confirmed.
+    /// Closed locally, FIN not yet acknowledged.
     FinWait1 = socket::TCP_FIN_WAIT1,
-    /// Closed here, still open there.
+    /// Closed locally, still open at the peer.
     FinWait2 = socket::TCP_FIN_WAIT2,
-    /// Closed at both ends, waiting for strays.
+    /// Closed by both ends, waiting for delayed segments.
     TimeWait = socket::TCP_TIME_WAIT,
     /// Not connected.
     Close = socket::TCP_CLOSE,
-    /// Closed there, still open here.
+    /// Closed by the peer, still open locally.
     CloseWait = socket::TCP_CLOSE_WAIT,
-    /// Closed there, then here, not yet confirmed.
+    /// Closed by the peer, then locally; FIN not yet acknowledged.
     LastAck = socket::TCP_LAST_ACK,
     /// Waiting for connections.
     Listen = socket::TCP_LISTEN,
-    /// Closed at both ends at once, not yet confirmed.
+    /// Closed by both ends at once, FIN not yet acknowledged.
     Closing = socket::TCP_CLOSING,
-    /// A connection request inside the kernel; reported as `SynRecv`.
+    /// A connection request inside the kernel, reported as `SynRecv`.
     NewSynRecv = socket::TCP_NEW_SYN_RECV,
-    /// Bound but neither listening nor connected; reported as `Close`.
+    /// Bound, but neither listening nor connected; reported as `Close`.
     BoundInactive = socket::TCP_BOUND_INACTIVE,
 }
 
 impl State {
-    /// The state of this number; `None` for a number that is none.
+    /// The state with this number; `None` for an unknown number.
     pub fn from_number(number: u8) -> Option<Self> {
         STATES.get(usize::from(number)).copied()
     }
@@ -81,25 +80,25 @@ impl StateSet {
     /// Every state (`-a`).
     pub const ALL: Self = Self(0x3fff);
 
-    /// What is listed when nobody asks for other states: all but
-    /// listening, closed, `TIME-WAIT` and `SYN-RECV` ones.
+    /// The states listed by default: all but listening, closed, `TIME-WAIT` and `SYN-RECV`.
     ///
-    /// It has `BoundInactive`, so that bound, idle TCP sockets are listed too.
+    /// It includes `BoundInactive`, so that bound but idle TCP sockets are listed too.
     pub const CONN: Self =
         Self::ALL.minus(Self::of(&[State::Listen, State::Close, State::TimeWait, State::SynRecv]));
 
-    /// What can be talked to (`-l`): listening and not connected.
+    /// The states of `-l`: listening, and unconnected, since such datagram sockets can receive
+    /// from anyone.
     pub const LISTENING: Self = Self::of(&[State::Listen, State::Close]);
 
     /// Bound but idle TCP sockets (`-B`).
     pub const BOUND_INACTIVE: Self = Self::only(State::BoundInactive);
 
-    /// The set of this mask; bits beyond the known states are kept.
+    /// The set with this mask; bits beyond the known states are kept.
     pub const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 
-    /// Whether the state of this number is a member; no number above 31 is.
+    /// Whether the state with this number is in the set; numbers above 31 never are.
     pub const fn contains_number(self, state: u8) -> bool {
         match 1_u32.checked_shl(state as u32) {
             Some(bit) => self.0 & bit != 0,
@@ -107,16 +106,16 @@ impl StateSet {
         }
     }
 
-    /// The states that a word after `state` or `exclude` stands for, in upper
-    /// or lower case; `None` if there is no such word.
+    /// The states that a word after `state` or `exclude` selects, in upper or lower case;
+    /// `None` for an unknown word.
     pub fn by_word(word: &[u8]) -> Option<Self> {
         let (_, set) = WORDS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word))?;
         Some(*set)
     }
 }
 
-/// Every word that `state` and `exclude` take.  There is none for
-/// `NewSynRecv`, which no kernel reports.
+/// All words that `state` and `exclude` accept.  `NewSynRecv` has none, since no kernel
+/// reports it.
 pub const WORDS: &[(&str, StateSet)] = &[
     ("established", StateSet::only(State::Established)),
     ("syn-sent", StateSet::only(State::SynSent)),
@@ -141,7 +140,7 @@ pub const WORDS: &[(&str, StateSet)] = &[
     ("big", StateSet::ALL.minus(StateSet::of(&[State::SynRecv, State::TimeWait]))),
 ];
 
-/// The states: the words that are shown, and those that a condition takes.
+/// The states: their printed names, and the spellings that conditions accept.
 pub const STATE_WORDS: &[Word] = &[
     Word::new(socket::TCP_ESTABLISHED as u32, "ESTAB|established"),
     Word::new(socket::TCP_SYN_SENT as u32, "SYN-SENT"),
@@ -158,9 +157,9 @@ pub const STATE_WORDS: &[Word] = &[
     UNKNOWN,
 ];
 
-/// The kernel reports states 12 and 13 as 3 and 7, so they have no word.
+/// The kernel reports states 12 and 13 as 3 and 7, so they have no name of their own.
 const UNDEF: Word = Word::text("UNDEF");
-/// What is shown for a number that is no state so far.
+/// Printed for an unknown number.
 const UNKNOWN: Word = Word::text("UNKNOWN");
 const UNKNOWN_TEXT: &str = UNKNOWN.name();
 
@@ -170,7 +169,7 @@ const TEXTS: [&str; 14] = {
     texts
 };
 
-/// What is shown for a state's number.
+/// The printed name of a state.
 pub fn text(state: u8) -> &'static str {
     TEXTS.get(usize::from(state)).copied().unwrap_or(UNKNOWN_TEXT)
 }
@@ -191,20 +190,18 @@ pub const SCTP_WORDS: &[Word] = &[
     UNKNOWN,
 ];
 
-/// What is shown for the state of an SCTP association.
+/// The printed name of the state of an SCTP association.
 pub fn sctp_text(state: u32) -> &'static str {
     const TEXTS: [&str; 8] = words::by_place(SCTP_WORDS, UNKNOWN_TEXT);
     usize::try_from(state).ok().and_then(|state| TEXTS.get(state)).copied().unwrap_or(UNKNOWN_TEXT)
 }
 
-/// What a state of an SMC socket is called, and which of the states that can be
-/// asked for choose it.
+/// The names of SMC states, and the states in a request that select each of them.
 ///
-/// SMC counts in numbers of its own.  Those of 1, 7 and 10 mean what they mean
-/// of TCP and have its words; the others have SMC's.  The kernel does not say
-/// whether a socket in `INIT` is connecting or was left alone, so it is chosen
-/// as either.  While a connection is closed, `PEER...` waits for the other end
-/// and `APP...` for the program.
+/// SMC has its own numbering.  States 1, 7 and 10 mean the same as in TCP and have the same
+/// names; the others have SMC's names.  The kernel does not show whether a socket in `INIT` is
+/// connecting or idle, so it is selected as either.  While a connection closes, `PEER...`
+/// waits for the peer and `APP...` for the application.
 ///
 /// Source: `enum smc_state` of the kernel's net/smc/smc.h; smcss(8).
 const SMC: [(Word, StateSet); 12] = [
@@ -222,7 +219,7 @@ const SMC: [(Word, StateSet); 12] = [
     (Word::new(27, "PROCESSABORT"), StateSet::only(State::Closing)),
 ];
 
-/// The words of the states of SMC sockets.
+/// The names of SMC states.
 pub const SMC_WORDS: &[Word] = &{
     let mut words = [UNKNOWN; SMC.len()];
     let mut at = 0;
@@ -233,17 +230,16 @@ pub const SMC_WORDS: &[Word] = &{
     words
 };
 
-/// Every word that is shown for a state, whatever the family counts in; numbers
-/// are TCP's.
+/// Every printed name of a state, in any family's numbering; the numbers are TCP's.
 pub const SHOWN_WORDS: &[Word] = {
     const TABLES: &[&[Word]] = &[STATE_WORDS, SCTP_WORDS, SMC_WORDS];
     const WORDS: [Word; words::union_len(TABLES)] = words::union(TABLES);
     &WORDS
 };
 
-/// What is shown for the states that a word after `state` stands for, such as
-/// `connected`, whatever the family counts in; `None` for a word that stands for
-/// a single state, which is a spelling of it, or for none.
+/// The printed names of all states that a word such as `connected` selects, in any family's
+/// numbering.  `None` for an unknown word, or one that selects a single state and so is a
+/// spelling of it.
 pub fn shown_group(word: &[u8]) -> Option<Vec<&'static str>> {
     let set = StateSet::by_word(word).filter(|set| set.len() > 1)?;
     let among = |word: &Word| {
@@ -254,7 +250,7 @@ pub fn shown_group(word: &[u8]) -> Option<Vec<&'static str>> {
         match (word.number, smc) {
             (Some(number), _) => set.contains_number(number as u8),
             (None, Some((_, states))) => set.intersects(*states),
-            // Of SCTP: an association that is being made, or that is being closed.
+            // SCTP states in which an association is being set up or shut down.
             (None, None)
                 if words::by_spelling(SCTP_WORDS, word.name().as_bytes())
                     .is_none_or(|known| known.number.is_none()) =>
@@ -271,14 +267,13 @@ pub fn shown_group(word: &[u8]) -> Option<Vec<&'static str>> {
     Some(SHOWN_WORDS.iter().filter(|word| among(word)).map(Word::name).collect())
 }
 
-/// What is shown for the state of an SMC socket.
+/// The printed name of the state of an SMC socket.
 pub fn smc_text(state: u8) -> &'static str {
     words::by_number(SMC_WORDS, state.into()).map_or(UNKNOWN_TEXT, |word| word.name())
 }
 
-/// The states of which any has to be asked for so that an SMC socket in this
-/// one is listed; so far unknown numbers count as `Unknown`, which is listed
-/// where nothing else is asked for, too.
+/// The states of which at least one must be requested to list an SMC socket in this state.  An
+/// unknown number counts as `Unknown`, which the default states include.
 pub fn smc_chosen_by(state: u8) -> StateSet {
     let known = SMC.iter().find(|(word, _)| word.number == Some(state.into()));
     known.map_or(StateSet::only(State::Unknown), |(_, states)| *states)
@@ -348,7 +343,7 @@ mod tests {
         for (word, set) in WORDS.iter().filter(|(_, set)| set.len() == 1) {
             let found = words::by_spelling(STATE_WORDS, word.as_bytes()).map(|found| found.name());
             let number = set.bits().trailing_zeros() as u8;
-            // What no kernel reports has no spelling.
+            // No kernel reports `bound-inactive`, so it is not a spelling of a printed name.
             assert_eq!(found, (*word != "bound-inactive").then(|| text(number)), "{word}");
         }
         for spelling in STATE_WORDS.iter().flat_map(Word::spellings) {

@@ -1,7 +1,7 @@
-//! What surrounds a socket: the namespace it is in, the other end of its
-//! connection, and the container or unit that it works for.
+//! What surrounds a socket: its namespace, the other end of its connection, and the container
+//! or unit that it belongs to.
 //!
-//! Everything here was found out before the row is shown; absent is unknown.
+//! All of it is collected before the row is shown; absent means unknown.
 
 use super::socket::Addr;
 use super::words::Word;
@@ -9,32 +9,32 @@ use super::words::Word;
 /// A network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Netns {
-    /// Inode of the namespace, as `readlink /proc/PID/ns/net` shows it; 0 for
-    /// our own where that cannot be told.
+    /// Inode of the namespace, as in `readlink /proc/PID/ns/net`; 0 for our own namespace if
+    /// it cannot be read.
     pub inode: u64,
-    /// Name in /run/netns, as `ip netns` gives it; any bytes.
+    /// Name in /run/netns, as `ip netns` shows it; arbitrary bytes.
     pub name: Option<Vec<u8>>,
-    /// A file through which it can be entered.
+    /// A file through which the namespace can be entered.
     pub path: Option<Vec<u8>>,
-    /// Its name, or its inode number where it has none, or `-`.
+    /// Its name; its inode if it has none; `-` if both are unknown.
     pub title: Vec<u8>,
-    /// The user namespace that owns it, where that is neither ours nor the first
-    /// one: who is root there can give it any address.  Found out when a question
-    /// visits it.
+    /// The user namespace that owns it, unless that is our own or the initial one: root in
+    /// that user namespace can assign any address here.  Determined when a query visits the
+    /// namespace.
     pub owner: Option<UserNamespace>,
 }
 
-/// A user namespace that somebody made.
+/// A user namespace other than the initial one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserNamespace {
     /// Its inode.
     pub inode: u64,
-    /// The user who made it.
+    /// The user who created it.
     pub uid: u32,
 }
 
 impl Netns {
-    /// A namespace whose title follows from the rest.
+    /// A namespace whose title is derived from the other members.
     pub fn new(inode: u64, name: Option<Vec<u8>>, path: Option<Vec<u8>>) -> Self {
         let number = || if inode == 0 { b"-".to_vec() } else { inode.to_string().into_bytes() };
         let title = name.clone().unwrap_or_else(number);
@@ -45,14 +45,14 @@ impl Netns {
 /// The other end of a socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Peer<'a> {
-    /// Its inode; 0 if the other end is not known, or not held by anybody.
+    /// Its inode; 0 if the other end is unknown, or if no process holds it.
     pub inode: u32,
-    /// The namespace it is in, where that is known.
+    /// Its namespace, if known.
     pub netns: Option<&'a Netns>,
-    /// How many sockets of this machine may be it; more than one leaves it unknown.
+    /// How many sockets of this machine may be the other end; if more than one, it is unknown.
     pub candidates: u32,
-    /// The user by whose word alone it is the other end, since the address that
-    /// the ends share is in a namespace of his; `None` where it is nobody's.
+    /// The user who could have faked this match, since the shared address is in a namespace
+    /// that this user controls; `None` if nobody could.
     pub claimed_by: Option<u32>,
 }
 
@@ -60,12 +60,12 @@ pub struct Peer<'a> {
 pub const QOS_CLASSES: &[Word] =
     &[Word::text("guaranteed"), Word::text("burstable"), Word::text("besteffort|best-effort")];
 
-/// A name from the path of a cgroup, and whose choice it is.
+/// A name from the path of a cgroup, with a mark for its author.
 ///
-/// Whoever was given a cgroup names those below it as he likes.  Such names have
-/// a mark behind them, `(uid 1000)` or `(container 4f797c539e6c)`, in every form
-/// and in conditions, so that none is taken for one that root, systemd or a
-/// runtime gave.
+/// A user or container that was delegated a cgroup can name the cgroups below it freely.  Such
+/// names carry a mark, `(uid 1000)` or `(container 4f797c539e6c)`, in all output and
+/// conditions, so that they are not mistaken for names given by root, systemd or a container
+/// runtime.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Named {
     text: Vec<u8>,
@@ -73,7 +73,7 @@ pub struct Named {
 }
 
 impl Named {
-    /// A name with a mark; without one it is as good as root's.
+    /// A name with a mark; an empty mark means that the name can be trusted like root's.
     pub fn new(name: &[u8], mark: &[u8]) -> Self {
         Self { text: [name, mark].concat(), bare: name.len() }
     }
@@ -88,7 +88,7 @@ impl Named {
         self.text.get(..self.bare).unwrap_or_default()
     }
 
-    /// The mark behind the name; empty where the name can be trusted as one that root gave.
+    /// The mark after the name; empty if the name can be trusted like root's.
     pub fn mark(&self) -> &[u8] {
         self.text.get(self.bare..).unwrap_or_default()
     }
@@ -100,14 +100,14 @@ impl From<&[u8]> for Named {
     }
 }
 
-/// Whom a socket works for, as the path of a cgroup tells.
+/// The workload that a socket belongs to, derived from the path of its cgroup.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Workload {
-    /// The path itself.
+    /// The path of the cgroup.
     pub cgroup: Vec<u8>,
-    /// What runs the container, such as `docker`.
+    /// The container runtime, such as `docker`.
     pub runtime: Option<&'static str>,
-    /// Id of the container; for LXC and machines, which have no other, the name.
+    /// Id of the container; its name for LXC containers and machines, which have no other id.
     pub container_id: Option<Named>,
     /// Name of the container.
     pub container_name: Option<Named>,
@@ -125,28 +125,28 @@ pub struct Workload {
     pub slice: Option<Named>,
     /// Id of the login session.
     pub session: Option<Vec<u8>>,
-    /// User whose session or service manager it is, or whose the cgroup is.
+    /// The user who owns the session, the service manager or the cgroup.
     pub owner_uid: Option<u32>,
-    /// What `--containers` calls them, made by [`Workload::entitle`].
+    /// The names that `--containers` prints, derived by [`Workload::entitle`].
     pub titles: Titles,
 }
 
-/// A short name for each thing that a socket works for.
+/// A short name for each part of a workload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Titles {
-    /// Name of the container, else the first digits of its id as runtimes show them.
+    /// Name of the container, or the first digits of its id in the form that runtimes show.
     pub container: Option<Named>,
-    /// `NAMESPACE/NAME` of the pod, else its name, else its uid.
+    /// `NAMESPACE/NAME` of the pod, or its name, or its uid.
     pub pod: Option<Named>,
-    /// Name of the unit, unless the unit is the container and is called by its id.
+    /// Name of the unit, unless the unit is the container and is named after its id.
     pub unit: Option<Named>,
 }
 
 impl Workload {
-    /// Makes the titles of what is known by now.
+    /// Derives the titles from what is known so far.
     pub fn entitle(&mut self) {
         let id = self.container_id.as_ref();
-        // Of a hash nobody shows all digits.
+        // Nobody prints all digits of a hash.
         let hash = id.map(Named::name).filter(|id| id.len() == 64);
         let short = id.map(|id| match hash.and_then(|hash| hash.get(..12)) {
             Some(digits) => Named::new(digits, id.mark()),
@@ -168,6 +168,6 @@ impl Workload {
 
 /// The addresses of a namespace.
 pub trait AddressCache: Sync {
-    /// Hands over the addresses of an interface, or of all (0).
+    /// Passes the addresses of an interface to `take`, or of all interfaces (0).
     fn addresses(&self, interface: u32, take: &mut dyn FnMut(Addr));
 }

@@ -1,15 +1,13 @@
-//! Tables: the kinds of socket that are listed one after the other.
+//! Tables: the kinds of sockets that are listed one after another.
 //!
-//! A table is what is asked for (`-t`, `-A tcp`); which sockets of it are shown
-//! depends on families and states besides.  [`TABLES`] says everything about
-//! each of them, once.  A table that this version cannot list yet is there
-//! too, since it still takes part in what a selection means (the Netid column,
-//! the states that come with `-w`).
+//! A table is what the user requests (`-t`, `-A tcp`); families and states further restrict
+//! which of its sockets are shown.  [`TABLES`] defines all properties of each table.  It also
+//! contains tables that this version cannot list yet, since they affect the meaning of a
+//! selection (the Netid column, the default states of `-w`).
 //!
-//! Source: the manual page ss(8); `ss` 7.3 for names, defaults and order.
-//! DCCP, which Linux 6.16 and `ss` 7.3 dropped, is a member of nothing here
-//! and is listed only where it is asked for by its own name; likewise SMC and
-//! UDP-Lite, which `ss` never knew.
+//! Source: the manual page ss(8); `ss` 7.3 for names, defaults and order.  DCCP, which Linux
+//! 6.16 and `ss` 7.3 dropped, is in no group and is only listed when requested by name;
+//! likewise SMC and UDP-Lite, which `ss` never supported.
 
 use sockdiag_wire::ipproto::{
     IPPROTO_DCCP, IPPROTO_MPTCP, IPPROTO_RAW, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE,
@@ -20,7 +18,7 @@ use super::socket::MessageKind;
 use super::states::{State, StateSet};
 use super::words::Word;
 
-/// A table.  They are declared, and numbered, in the order of the listing.
+/// A table.  The declaration order is the order of the listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Table {
@@ -67,33 +65,33 @@ bit_set! {
     TableSet(u32) of Table
 }
 
-/// What must be selected, besides the table itself, for it to be listed.
+/// What must be selected in addition to the table itself so that it is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gate {
     /// One of its families.
     Family,
-    /// One of its families, and the state `Close`, which all its sockets are in.
+    /// One of its families, and the state `Close`, in which all its sockets are.
     FamilyAndClose,
-    /// Nothing.
+    /// Nothing else.
     Open,
 }
 
-/// What there is to know about a table.
+/// The properties of a table.
 #[derive(Debug)]
 pub struct TableFacts {
-    /// Which one.
+    /// The table.
     pub table: Table,
-    /// Words of `-A` that stand for this table alone, the usual one first.
+    /// Words of `-A` that select only this table, the usual one first.
     pub names: &'static [&'static str],
-    /// What its sockets are called in a message, before the word "sockets".
+    /// The name of its sockets in messages, before the word "sockets".
     pub title: &'static str,
-    /// States that come with asking for it.
+    /// Default states that requesting it adds.
     pub states: StateSet,
-    /// Families its sockets can have, and that come with asking for it.
+    /// Families that its sockets can have; requesting the table adds them.
     pub families: FamilySet,
-    /// The protocol of its inet_diag request; 0 where that is not how it is asked.
+    /// The protocol in its inet_diag request; 0 if it is not requested that way.
     pub protocol: u16,
-    /// What it takes to be listed.
+    /// The condition for listing it.
     pub gate: Gate,
 }
 
@@ -153,7 +151,7 @@ pub static TABLES: [TableFacts; 18] = [
     TableFacts { states: ESTABLISHED, ..inet(Table::UdpLite, &["udplite"], "UDP-Lite", IPPROTO_UDPLITE) },
 ];
 
-/// What the Netid column calls sockets, and the words of `-A` for the same.
+/// The words of the Netid column, with the matching words of `-A`.
 pub const NETIDS: &[Word] = &[
     Word::text("nl|netlink"),
     Word::text("p_dgr|packet_dgram"),
@@ -180,7 +178,7 @@ pub const NETIDS: &[Word] = &[
     Word::text("???"),
 ];
 
-/// Words of `-A` that stand for several tables.
+/// Words of `-A` that select several tables.
 pub const GROUPS: &[(&str, TableSet)] = &[
     ("all", TableSet::ALL),
     ("inet", TableSet::INET),
@@ -190,24 +188,24 @@ pub const GROUPS: &[(&str, TableSet)] = &[
 ];
 
 impl Table {
-    /// Everything about this table.
+    /// The properties of this table.
     pub fn facts(self) -> &'static TableFacts {
         // In range: there is a row for every member, in the same order (tested).
         &TABLES[self as usize]
     }
 
-    /// Its usual name, as `-A` takes it.
+    /// Its usual name in `-A`.
     pub fn name(self) -> &'static str {
         self.facts().names.first().copied().unwrap_or("")
     }
 
-    /// The protocol of its inet_diag request; 0 where that is not how it is asked.
+    /// The protocol in its inet_diag request; 0 if it is not requested that way.
     pub fn protocol(self) -> u16 {
         self.facts().protocol
     }
 
-    /// The protocol whose service names its ports have: 255 where a port is the
-    /// number of a protocol, 0 where a service of any protocol will do.
+    /// The protocol whose service names apply to its ports: 255 if a port is the number of a
+    /// protocol, 0 if services of any protocol apply.
     pub const fn services(self) -> u16 {
         match self {
             Self::Tcp | Self::Smc => 6,
@@ -217,7 +215,7 @@ impl Table {
         }
     }
 
-    /// How its sockets are decoded and described.
+    /// The kind of message that describes its sockets.
     pub fn message_kind(self) -> MessageKind {
         match self {
             Self::UnixDgram | Self::UnixStream | Self::UnixSeqpacket => MessageKind::Unix,
@@ -233,7 +231,7 @@ impl Table {
 }
 
 impl TableSet {
-    /// What `-A inet` stands for, and what comes with `-4` or `-6`.
+    /// The tables of `-A inet`, and of `-4` and `-6`.
     pub const INET: Self = Self::of(&[Table::Raw, Table::Udp, Table::Tcp, Table::Sctp, Table::Mptcp]);
     /// Unix sockets of every type.
     pub const UNIX: Self = Self::of(&[Table::UnixDgram, Table::UnixStream, Table::UnixSeqpacket]);
@@ -241,15 +239,15 @@ impl TableSet {
     pub const PACKET: Self = Self::of(&[Table::PacketDgram, Table::PacketRaw]);
     /// Vsock sockets of either type.
     pub const VSOCK: Self = Self::of(&[Table::VsockStream, Table::VsockDgram]);
-    /// What `-A all` stands for, and what is listed when nothing is asked for.
-    /// TIPC is not a member, nor is what the reference does not know.
+    /// The tables of `-A all`, which are also the default.  Without TIPC and tables that the
+    /// reference does not support.
     pub const ALL: Self = Self::INET
         .union(Self::UNIX)
         .union(Self::PACKET)
         .union(Self::VSOCK)
         .union(Self::of(&[Table::Netlink, Table::Xdp]));
 
-    /// Every table there is.
+    /// All tables.
     pub const EVERY: Self = {
         let (mut all, mut at) = (Self::EMPTY, 0);
         while at < TABLES.len() {
@@ -259,7 +257,7 @@ impl TableSet {
         all
     };
 
-    /// The tables that a word of `-A` stands for; case matters.
+    /// The tables that a word of `-A` selects; case matters.
     pub fn by_name(name: &[u8]) -> Option<Self> {
         let group = GROUPS.iter().find(|(word, _)| word.as_bytes() == name).map(|(_, set)| *set);
         group.or_else(|| {
@@ -268,17 +266,17 @@ impl TableSet {
         })
     }
 
-    /// Its members in the order of the listing.
+    /// The tables in the order of the listing.
     pub fn iter(self) -> impl Iterator<Item = Table> {
         TABLES.iter().map(|facts| facts.table).filter(move |table| self.contains(*table))
     }
 
-    /// The families that its members' sockets can have.
+    /// The families that sockets of these tables can have.
     pub fn families(self) -> FamilySet {
         self.iter().fold(FamilySet::EMPTY, |all, table| all.union(table.facts().families))
     }
 
-    /// The states that come with asking for its members.
+    /// The default states of these tables.
     pub fn states(self) -> StateSet {
         self.iter().fold(StateSet::EMPTY, |all, table| all.union(table.facts().states))
     }

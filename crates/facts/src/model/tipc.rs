@@ -1,9 +1,9 @@
 //! TIPC sockets.
 //!
-//! A reply is attributes alone, and without those that every kernel sends it is
-//! no socket: the reference crashes there.
+//! A reply consists only of attributes.  If it lacks one that every kernel sends, it is not a
+//! socket: the reference crashes on such replies.
 //!
-//! Source: linux/tipc_netlink.h; ss's names of types.
+//! Source: linux/tipc_netlink.h; names of types as in `ss`.
 
 use sockdiag_wire::socket::{SOCK_DGRAM, SOCK_RDM, SOCK_SEQPACKET, SOCK_STREAM};
 use sockdiag_wire::tipc_diag::{TipcCon, TipcDiagMsg, TipcStat};
@@ -12,7 +12,7 @@ use super::families::Family;
 use super::socket::{Addr, Detail, Endpoint, Record, Socket, Timer};
 use super::words::{self, Word};
 
-/// Types of sockets.
+/// Socket types.
 pub const TYPES: &[Word] = &[
     Word::new(SOCK_STREAM, "STREAM"),
     Word::new(SOCK_DGRAM, "DGRAM|datagram"),
@@ -21,10 +21,10 @@ pub const TYPES: &[Word] = &[
     UNKNOWN,
 ];
 
-/// What is shown for a type that is none so far.
+/// Printed for an unknown type.
 const UNKNOWN: Word = Word::text("UNKNOWN");
 
-/// What only TIPC sockets report.
+/// The details that only TIPC sockets report.
 #[derive(Clone, Copy, Debug)]
 pub struct TipcSocket<'a> {
     msg: TipcDiagMsg<'a>,
@@ -34,12 +34,13 @@ pub struct TipcSocket<'a> {
 }
 
 impl<'a> TipcSocket<'a> {
-    /// Type: 1 stream, 2 datagram, 4 reliable datagram, 5 sequenced packets.
+    /// Socket type: 1 is stream, 2 is datagram, 4 is reliable datagram, 5 is sequenced
+    /// packets.
     pub fn kind(&self) -> u32 {
         self.kind
     }
 
-    /// What the Netid column calls it.
+    /// The word in the Netid column.
     pub fn netid(&self) -> &'static str {
         match self.kind {
             SOCK_STREAM => "ti_st",
@@ -60,8 +61,8 @@ impl<'a> TipcSocket<'a> {
         self.con.as_ref()
     }
 
-    /// Type and instance of the service that its connection was made by way
-    /// of; `None` if it was made otherwise or there is none.
+    /// Type and instance of the service through which its connection was made; `None` if it
+    /// was made without a service, or if there is no connection.
     pub fn via(&self) -> Option<(u32, u32)> {
         let con = self.con.as_ref().filter(|con| con.flag())?;
         Some((con.service_type()?, con.service_instance()?))
@@ -83,7 +84,7 @@ impl<'a> TipcSocket<'a> {
     }
 }
 
-/// Decodes a reply; `None` if it lacks what every kernel sends.
+/// Decodes a reply; `None` if it lacks an attribute that every kernel sends.
 pub(super) fn decode(record: Record<'_>) -> Option<Socket<'_>> {
     let msg = TipcDiagMsg::new(record.bytes)?;
     let (con, stat) = (msg.con(), msg.stat()?);
@@ -102,7 +103,7 @@ pub(super) fn decode(record: Record<'_>) -> Option<Socket<'_>> {
         bytes: record.bytes,
         family: Family::Tipc,
         protocol: 0,
-        // What no table of names reaches stays beyond all of them.
+        // A number too large for `u8` remains unknown to every table of names.
         state: u8::try_from(msg.tipc_state()?).unwrap_or(u8::MAX),
         recv_q: stat.rcvq()?,
         send_q: stat.sendq()?,
@@ -126,7 +127,7 @@ mod tests {
     use super::super::tables::Table;
     use super::*;
 
-    /// A list of attributes without the one at `skip`.
+    /// A list of attributes, without the one at index `skip`.
     fn list(attrs: &[(u16, Vec<u8>)], skip: Option<usize>) -> Vec<u8> {
         let mut out = Vec::new();
         for (at, (kind, payload)) in attrs.iter().enumerate() {
@@ -195,7 +196,7 @@ mod tests {
         assert_eq!(tipc.via(), Some((18, 19)));
         for skip in 0..9 {
             let bytes = reply(con(None), stat(None), Some(skip));
-            // The connection is the one that may be missing.
+            // Only the connection may be missing.
             assert_eq!(decode(&bytes).is_some(), skip == 8, "attribute {skip}");
         }
         for skip in 0..3 {
@@ -203,7 +204,7 @@ mod tests {
         }
         for skip in 0..5 {
             let bytes = reply(con(Some(skip)), stat(None), None);
-            // Without the flag it was made by way of no service.
+            // Without the flag, the connection was made without a service.
             assert_eq!(decode(&bytes).is_some(), skip == 0, "connection {skip}");
         }
     }

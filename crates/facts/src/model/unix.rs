@@ -5,17 +5,16 @@
 //! 0000000000000000: 00000002 00000000 00010000 0001 01 18561 /run/x.sock
 //! ```
 //!
-//! Very old kernels headed the first columns `Peer`, `RcvQueue` and `WcvQueue`
-//! and gave the peer's inode and the queues there.  A record of such a line
-//! has a newline behind it and then the peer's name: that is how the two are
-//! told apart (see `source/unix.rs`).  A number that is missing is zero, as
-//! for a program that reads the line with `scanf`.
+//! Very old kernels titled the first columns `Peer`, `RcvQueue` and `WcvQueue` and stored the
+//! peer's inode and the queues there.  A record of such a line is followed by a newline and
+//! the peer's name, which distinguishes the two formats (see `source/unix.rs`).  Missing
+//! numbers are zero, as for a program that reads the line with `scanf`.
 //!
-//! A name is a path or abstract.  An abstract one begins with a NUL, shown as
-//! `@`; in /proc text it begins with the `@` already.
+//! A name is a path or abstract.  An abstract name begins with a NUL, printed as `@`; in /proc
+//! text it already begins with `@`.
 //!
-//! Source: linux/unix_diag.h, unix(7), proc_pid_net(5); the states and flags
-//! of /proc are `enum socket_state` and `__SO_ACCEPTCON` of linux/net.h.
+//! Source: linux/unix_diag.h, unix(7), proc_pid_net(5); the states and flags of /proc are
+//! `enum socket_state` and `__SO_ACCEPTCON` of linux/net.h.
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
@@ -31,20 +30,20 @@ use super::socket::{Detail, Endpoint, Record, Socket, SourceKind};
 use super::states::State;
 use super::tables::Table;
 
-/// What `/proc/net/unix` sets in the flags of a listener.
+/// The flag of a listener in `/proc/net/unix`.
 const ACCEPTS: u32 = 0x1_0000;
 
 /// The name of a unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name<'a> {
-    /// Whether it is abstract: no path, but a name of its own space.
+    /// Whether it is abstract: not a path, but a name in a separate name space.
     pub is_abstract: bool,
-    /// The path, or what follows the NUL of an abstract name.
+    /// The path, or the bytes after the NUL of an abstract name.
     pub bytes: &'a [u8],
 }
 
 impl<'a> Name<'a> {
-    /// A name as unix_diag sends it.
+    /// A name in the form of unix_diag.
     fn sent(bytes: &'a [u8]) -> Self {
         match bytes.split_first() {
             Some((0, rest)) => Self { is_abstract: true, bytes: rest },
@@ -54,7 +53,7 @@ impl<'a> Name<'a> {
         }
     }
 
-    /// A name as /proc shows it; `None` if it is not there.
+    /// A name in the form of /proc; `None` if it is empty.
     fn shown(bytes: &'a [u8]) -> Option<Self> {
         match bytes.split_first() {
             None => None,
@@ -63,8 +62,8 @@ impl<'a> Name<'a> {
         }
     }
 
-    /// The name as `ss` matches and, but for control characters, shows it: an
-    /// `@` for each NUL of an abstract name.
+    /// The name as `ss` matches it and, apart from control characters, prints it: with `@` for
+    /// each NUL of an abstract name.
     pub fn text(self) -> Cow<'a, [u8]> {
         if !self.is_abstract {
             return Cow::Borrowed(self.bytes);
@@ -73,19 +72,18 @@ impl<'a> Name<'a> {
         Cow::Owned(std::iter::once(b'@').chain(self.bytes.iter().map(at)).collect())
     }
 
-    /// Whether it looks like a name that the kernel chose: abstract, and five
-    /// hexadecimal digits.
+    /// Whether the name looks chosen by the kernel: abstract, with five hexadecimal digits.
     pub fn is_autobound(self) -> bool {
         let digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         self.is_abstract && self.bytes.len() == 5 && self.bytes.iter().all(digit)
     }
 }
 
-/// What only unix sockets report.
+/// The details that only unix sockets report.
 #[derive(Clone, Copy, Debug)]
 pub struct UnixSocket<'a>(Source<'a>);
 
-/// Boxing the larger would cost every row an allocation.
+/// Not boxed: boxing the larger variant would cost an allocation for every row.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::large_enum_variant)]
 enum Source<'a> {
@@ -94,7 +92,7 @@ enum Source<'a> {
 }
 
 impl<'a> UnixSocket<'a> {
-    /// The type of socket (`SOCK_*`): 1 stream, 2 datagram, 5 sequenced packets.
+    /// Socket type (`SOCK_*`): 1 is stream, 2 is datagram, 5 is sequenced packets.
     pub fn kind(&self) -> u32 {
         match &self.0 {
             Source::Reply(msg) => msg.kind.into(),
@@ -102,7 +100,7 @@ impl<'a> UnixSocket<'a> {
         }
     }
 
-    /// The table of its type; `None` for a type that has none.
+    /// The table of its type; `None` if its type has no table.
     pub fn table(&self) -> Option<Table> {
         table_of(self.kind())
     }
@@ -115,8 +113,7 @@ impl<'a> UnixSocket<'a> {
         }
     }
 
-    /// All of its name, where `ss` shows it up to its first blank: in a line
-    /// of /proc.
+    /// Its whole name.  In a line of /proc, `ss` prints a name only up to its first blank.
     pub fn whole_name(&self) -> Option<Name<'a>> {
         match &self.0 {
             Source::Reply(msg) => msg.name().map(Name::sent),
@@ -124,7 +121,7 @@ impl<'a> UnixSocket<'a> {
         }
     }
 
-    /// Whether the source tells the queues: of lines only very old ones do.
+    /// Whether the source reports the queues; of /proc lines, only very old ones do.
     pub fn tells_queues(&self) -> bool {
         match &self.0 {
             Source::Reply(msg) => msg.rqlen().is_some(),
@@ -132,7 +129,7 @@ impl<'a> UnixSocket<'a> {
         }
     }
 
-    /// The peer's inode; `None` if there is no peer or the source does not tell.
+    /// The peer's inode; `None` if there is no peer, or if the source does not report it.
     pub fn peer(&self) -> Option<u32> {
         match &self.0 {
             Source::Reply(msg) => msg.peer(),
@@ -140,8 +137,8 @@ impl<'a> UnixSocket<'a> {
         }
     }
 
-    /// The peer's name, which only lines of very old kernels tell; `?` for a
-    /// peer that does not stand above its line.  `None` for a peer without one.
+    /// The peer's name, which only lines of very old kernels contain; `?` if the peer's line
+    /// does not precede this line.  `None` if the peer has no name.
     pub fn peer_name(&self) -> Option<Name<'a>> {
         match &self.0 {
             Source::Reply(_) => None,
@@ -149,28 +146,27 @@ impl<'a> UnixSocket<'a> {
         }
     }
 
-    /// The file that its path is bound to; `None` if this was not asked for.
+    /// The file that its path is bound to; `None` if not requested.
     pub fn vfs(&self) -> Option<Vfs<'a>> {
         self.reply()?.vfs()
     }
 
-    /// Inodes of the connections that wait to be accepted; `None` if this was
-    /// not asked for.
+    /// Inodes of the connections waiting to be accepted; `None` if not requested.
     pub fn icons(&self) -> Option<impl Iterator<Item = u32> + use<'a>> {
         self.reply()?.icons()
     }
 
-    /// Directions shut down: 1 receiving, 2 sending.
+    /// Directions shut down: 1 is receiving, 2 is sending.
     pub fn shutdown(&self) -> Option<u8> {
         self.reply()?.shutdown()
     }
 
-    /// Its owner; `None` if this was not asked for.
+    /// Its owner; `None` if not requested.
     pub fn uid(&self) -> Option<u32> {
         self.reply()?.uid()
     }
 
-    /// Its memory report; `None` if this was not asked for.
+    /// Its memory report; `None` if not requested.
     pub fn mem_info(&self) -> Option<SkMemInfo<'a>> {
         self.reply()?.sk_mem_info()
     }
@@ -183,7 +179,7 @@ impl<'a> UnixSocket<'a> {
     }
 }
 
-/// The table of the sockets of a type; `None` for a type that has none.
+/// The table for sockets of a type; `None` if the type has no table.
 pub fn table_of(kind: u32) -> Option<Table> {
     match kind {
         SOCK_STREAM => Some(Table::UnixStream),
@@ -196,28 +192,28 @@ pub fn table_of(kind: u32) -> Option<Table> {
 /// A parsed line of `/proc/net/unix`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UnixLine<'a> {
-    /// The peer's inode, where the heading says `Peer`; else an address that
-    /// recent kernels make unrecognizable.
+    /// The peer's inode, if the column is titled `Peer`; otherwise an address that recent
+    /// kernels hash.
     pub peer: u64,
     recv_q: u32,
     send_q: u32,
     /// `SOCK_*`.
     pub kind: u32,
-    /// A TCP state number.
+    /// State, in TCP's numbering.
     pub state: u32,
     /// Inode on sockfs.
     pub inode: u32,
-    /// Its name, up to its first blank, as `ss` reads it.
+    /// Its name up to the first blank, as `ss` parses it.
     pub name: Option<Name<'a>>,
-    /// All of its name, behind one blank.
+    /// Its whole name, after one blank.
     whole: Option<Name<'a>>,
     peer_name: Option<Name<'a>>,
     old: bool,
 }
 
 impl<'a> UnixLine<'a> {
-    /// Parses a line and, behind a newline, the peer's name.  Whatever the
-    /// bytes, there is a socket in them: what is missing is zero.
+    /// Parses a line and, after a newline, the peer's name.  Any bytes give a socket; missing
+    /// numbers are zero.
     pub fn parse(bytes: &'a [u8]) -> Self {
         let (line, peer_name) = match bytes.iter().position(|byte| *byte == b'\n') {
             Some(at) => (bytes.get(..at).unwrap_or_default(), bytes.get(at + 1..)),
@@ -226,7 +222,7 @@ impl<'a> UnixLine<'a> {
         let mut parsed =
             Self { old: peer_name.is_some(), peer_name: peer_name.and_then(Name::shown), ..Self::default() };
         let (mut flags, mut state) = (0, 0);
-        // Fails where the text does; what was read before stays.
+        // Fails where the text is not a number; the fields before that are kept.
         let _ = parsed.read(&mut Scan { text: line }, &mut flags, &mut state);
         parsed.state = parsed.tcp_state(flags, state);
         parsed
@@ -241,16 +237,16 @@ impl<'a> UnixLine<'a> {
         self.kind = scan.hex()? as u32;
         *state = scan.hex()? as u32;
         self.inode = scan.decimal()? as u32;
-        // What C calls white space; the vertical tab is not Rust's.
+        // White space as in C; Rust does not include the vertical tab.
         let blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
         self.whole = scan.text.strip_prefix(b" ").and_then(Name::shown);
         self.name = scan.text.split(blank).find(|word| !word.is_empty()).and_then(Name::shown);
         Some(())
     }
 
-    /// The state by its TCP number: /proc shows `SS_*` and marks listeners.
+    /// The state in TCP's numbering: /proc contains `SS_*` and a flag for listeners.
     fn tcp_state(&self, flags: u32, state: u32) -> u32 {
-        // A datagram socket with a peer has `SS_UNCONNECTED` all the same.
+        // A datagram socket with a peer still has `SS_UNCONNECTED`.
         let connected = self.kind == SOCK_DGRAM && self.peer != 0;
         let named = |state: State| state as u32;
         match state {
@@ -290,7 +286,7 @@ pub(super) fn decode(record: Record<'_>) -> Option<Socket<'_>> {
     if record.origin.kind == SourceKind::Proc {
         let line = UnixLine::parse(record.bytes);
         let queue = |amount| if line.old { amount } else { 0 };
-        // The filter finds no ports in a line.
+        // Filters find no ports in a /proc line.
         return Some(Socket {
             state: line.state.try_into().unwrap_or(u8::MAX),
             recv_q: queue(line.recv_q),
@@ -371,7 +367,7 @@ mod tests {
         }
     }
 
-    /// Pairs of flags and states, and the state that the reference shows.
+    /// Flags and state of a line, and the state that the reference prints.
     #[test]
     fn states_of_proc_become_those_of_tcp() {
         for (first, flags, kind, st, state) in [

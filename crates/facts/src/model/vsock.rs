@@ -1,9 +1,9 @@
 //! vsock sockets: between a virtual machine and its host.
 //!
-//! Their addresses are numbers, a context and a port of 32 bits each, of which
-//! all ones mean any.  They have no queues and no owner to report.
+//! An address consists of a context id and a port, both 32-bit numbers; all ones means any.
+//! vsock sockets report neither queues nor an owner.
 //!
-//! Source: linux/vm_sockets_diag.h; ss's names of types.
+//! Source: linux/vm_sockets_diag.h; names of types as in `ss`.
 
 use sockdiag_wire::socket::{SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM};
 use sockdiag_wire::vsock_diag::VsockDiagMsg;
@@ -13,24 +13,24 @@ use super::socket::{Addr, Detail, Endpoint, Record, Socket, Timer};
 use super::tables::Table;
 use super::words::Word;
 
-/// Types of sockets.
+/// Socket types.
 pub const TYPES: &[Word] = &[
     Word::new(SOCK_STREAM, "stream"),
     Word::new(SOCK_DGRAM, "dgram|datagram"),
     Word::new(SOCK_SEQPACKET, "seqpacket"),
 ];
 
-/// What only vsock sockets report.
+/// The details that only vsock sockets report.
 #[derive(Clone, Copy, Debug)]
 pub struct VsockSocket {
-    /// Type: 1 stream, 2 datagram, 5 sequenced packets.
+    /// Socket type: 1 is stream, 2 is datagram, 5 is sequenced packets.
     pub kind: u8,
-    /// Directions that were shut down: 1 receiving, 2 sending.
+    /// Directions that were shut down: 1 is receiving, 2 is sending.
     pub shutdown: u8,
 }
 
 impl VsockSocket {
-    /// What the Netid column calls it: sequenced packets have no name there.
+    /// The word in the Netid column, where sequenced packets have no name.
     pub fn netid(&self) -> &'static str {
         match u32::from(self.kind) {
             SOCK_STREAM => "v_str",
@@ -40,7 +40,7 @@ impl VsockSocket {
     }
 }
 
-/// The table of a type; `None` for types that either table shows.
+/// The table for sockets of a type; `None` for types that both tables show.
 pub fn table_of(kind: u8) -> Option<Table> {
     match u32::from(kind) {
         SOCK_STREAM => Some(Table::VsockStream),
@@ -49,7 +49,7 @@ pub fn table_of(kind: u8) -> Option<Table> {
     }
 }
 
-/// Decodes a reply; `None` if it is not whole.
+/// Decodes a reply; `None` if it is incomplete.
 pub(super) fn decode(record: Record<'_>) -> Option<Socket<'_>> {
     let msg = VsockDiagMsg::new(record.bytes)?;
     Some(Socket {

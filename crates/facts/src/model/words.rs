@@ -1,27 +1,24 @@
-//! Words for numbers: what the values of an enumeration and the bits of a set
-//! of flags are called.
+//! Words for numbers: the names of an enumeration's values and of flag bits.
 //!
-//! A table of words says three things at once: the number, the one spelling
-//! that is printed, and every spelling that is understood.  Case does not matter
-//! to what is understood, nor whether a hyphen or an underscore joins two words.
+//! A table of words defines the number, the printed spelling, and all accepted spellings.
+//! Accepted spellings ignore case, and hyphens and underscores are equivalent.
 //!
-//! A table is not the law: a kernel newer than it may send a number that has no
-//! word.  Where the printed text stands for such numbers too (`UNKNOWN`), it is
-//! a word without a number.
+//! A table may be incomplete: a newer kernel may send a number without a word.  If such
+//! numbers are printed as a fixed text (`UNKNOWN`), this text is a word without a number.
 
 /// A word, and the number that it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word {
-    /// The number: a value, or of flags a mask.  `None` for a word that stands
-    /// for no number, or for no single one.
+    /// The number: a value, or a mask for flags.  `None` for a word that stands for no single
+    /// number.
     pub number: Option<u32>,
-    /// Every spelling, with bars between them, the printed one first.
+    /// All spellings, separated by `|`, the printed one first.
     spellings: &'static str,
 }
 
 impl Word {
-    /// The word of a number: how it is printed, then after bars other spellings
-    /// that are understood (`ESTAB|established`).
+    /// The word for a number: the printed spelling, then after `|` other accepted spellings
+    /// (`ESTAB|established`).
     pub const fn new(number: u32, spellings: &'static str) -> Self {
         Self { number: Some(number), spellings }
     }
@@ -31,7 +28,7 @@ impl Word {
         Self { number: None, spellings }
     }
 
-    /// As it is printed.
+    /// The printed spelling.
     pub const fn name(&self) -> &'static str {
         let bytes = self.spellings.as_bytes();
         let mut end = 0;
@@ -46,19 +43,18 @@ impl Word {
         self.spellings.split('|')
     }
 
-    /// Whether this is a spelling of it.
+    /// Whether this is one of its spellings.
     pub fn is(&self, spelling: &[u8]) -> bool {
         self.spellings().any(|known| is_same(known.as_bytes(), spelling))
     }
 }
 
-/// The word of a number: the first that has it.
+/// The first word with this number.
 pub fn by_number(words: &'static [Word], number: u32) -> Option<&'static Word> {
     words.iter().find(|word| word.number == Some(number))
 }
 
-/// The word that this is a spelling of; a word's own name goes before another's
-/// other spellings.
+/// The word with this spelling; a printed spelling takes precedence over other spellings.
 pub fn by_spelling(words: &'static [Word], spelling: &[u8]) -> Option<&'static Word> {
     let by_name = words.iter().find(|word| is_same(word.name().as_bytes(), spelling));
     by_name.or_else(|| words.iter().find(|word| word.is(spelling)))
@@ -69,7 +65,7 @@ fn is_same(known: &[u8], spelling: &[u8]) -> bool {
     known.iter().map(plain).eq(spelling.iter().map(plain))
 }
 
-/// How many words [`union`] makes of these tables.
+/// The number of words in the [`union`] of these tables.
 pub const fn union_len(tables: &[&[Word]]) -> usize {
     let (mut len, mut table) = (0, 0);
     while table < tables.len() {
@@ -83,8 +79,8 @@ pub const fn union_len(tables: &[&[Word]]) -> usize {
     len
 }
 
-/// The words of several tables in which each has numbers of its own: each name
-/// once, and the numbers of the first table alone.
+/// The union of tables with separate numberings: each name once, with numbers only for words
+/// of the first table.
 pub const fn union<const N: usize>(tables: &[&[Word]]) -> [Word; N] {
     let mut all = [Word::text(""); N];
     let (mut len, mut table) = (0, 0);
@@ -106,7 +102,7 @@ pub const fn union<const N: usize>(tables: &[&[Word]]) -> [Word; N] {
     all
 }
 
-/// Whether no table before has a word of this name.
+/// Whether no earlier table contains a word with this name.
 const fn is_new(tables: &[&[Word]], table: usize, at: usize) -> bool {
     let mut other = 0;
     while other < table {
@@ -130,11 +126,11 @@ const fn is_equal(a: &[u8], b: &[u8]) -> bool {
     at == a.len() && at == b.len()
 }
 
-/// The names of the words by number, from zero; `otherwise` where there is none.
+/// The names by number, from zero; `otherwise` for numbers without a word.
 pub const fn by_place<const N: usize>(words: &[Word], otherwise: &'static str) -> [&'static str; N] {
     let mut names = [otherwise; N];
     let mut at = words.len();
-    // Backwards, so that the first of several words of a number remains.
+    // Backwards, so that the first of several words with the same number wins.
     while at > 0 {
         at -= 1;
         if let Some(number) = words[at].number
@@ -146,7 +142,7 @@ pub const fn by_place<const N: usize>(words: &[Word], otherwise: &'static str) -
     names
 }
 
-/// False or true, where a number says so.
+/// Words for numbers that mean false or true.
 pub const FALSE_TRUE: &[Word] = &[Word::new(0, "false|no|off"), Word::new(1, "true|yes|on")];
 
 #[cfg(test)]

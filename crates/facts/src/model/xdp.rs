@@ -1,7 +1,6 @@
 //! XDP sockets.
 //!
-//! They are in the state CLOSE always, and their only end is a queue of an
-//! interface.
+//! They are always in the state CLOSE, and their only endpoint is a queue of an interface.
 //!
 //! Source: linux/xdp_diag.h.
 
@@ -11,7 +10,7 @@ use super::families::Family;
 use super::socket::{Addr, Detail, Endpoint, Record, Socket, Timer};
 use super::states::State;
 
-/// What only XDP sockets report.
+/// The details that only XDP sockets report.
 #[derive(Clone, Copy, Debug)]
 pub struct XdpSocket<'a>(pub XdpDiagMsg<'a>);
 
@@ -23,7 +22,7 @@ impl XdpSocket<'_> {
     }
 }
 
-/// Decodes a reply; `None` if its fixed part is not whole.
+/// Decodes a reply; `None` if its fixed part is incomplete.
 pub(super) fn decode(record: Record<'_>) -> Option<Socket<'_>> {
     let msg = XdpDiagMsg::new(record.bytes)?;
     let info = msg.info();

@@ -61,7 +61,7 @@ impl Function {
         if together == Together::Sum { Self::Sum } else { Self::Most }
     }
 
-    /// Whether it means something.
+    /// Whether the function is meaningful for a field with this rule.
     fn fits(self, together: Together) -> bool {
         match (self, together) {
             (Self::Sum, Together::Sum | Together::Most) => true,
@@ -71,28 +71,28 @@ impl Function {
     }
 }
 
-/// A function of the numbers that a field has in a group.
+/// A function over the values of a field in a group.
 #[derive(Clone, Debug)]
 pub struct Total {
     function: Function,
     choice: Choice,
 }
 
-/// A total that cannot be made.
+/// An invalid total.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TotalError {
-    /// It is of no field.
+    /// The name matches no field.
     Field(ChoiceError),
-    /// No function is called so.
+    /// No function has this name.
     Function(String),
-    /// It is of a field that is no number.
+    /// The field is not numeric.
     NoNumber {
         /// The field as typed.
         name: String,
         /// The function that was requested.
         function: String,
     },
-    /// It would mean nothing.
+    /// The function is meaningless for this field.
     Meaningless {
         /// The field in full.
         field: String,
@@ -126,11 +126,11 @@ impl fmt::Display for TotalError {
 
 impl std::error::Error for TotalError {}
 
-/// Reads names of fields with commas between them, each as `FUNCTION(NAME)` or as a
-/// name alone, for groups of sockets of these tables.
+/// Parses field names, separated by commas, each as `FUNCTION(NAME)` or plain `NAME`, for a
+/// listing of these tables.
 ///
 /// # Errors
-/// Where one is of no field, of none that has numbers, or means nothing.
+/// When a name matches no field, or the field is not numeric, or the function is meaningless.
 pub fn totals(catalog: &Catalog, names: &str, tables: TableSet) -> Result<Vec<Total>, TotalError> {
     let read = |text: &str| -> Result<Total, TotalError> {
         let text = text.trim_matches(' ');
@@ -150,7 +150,8 @@ pub fn totals(catalog: &Catalog, names: &str, tables: TableSet) -> Result<Vec<To
         let wanted = || (choice.name().to_owned(), function.name());
         if !choice.is_number() {
             let (name, function) = wanted();
-            // Without a function a sum was thought of.
+            // The error message names `sum`, since a user who names no function usually means
+            // it.
             let function = if text == name { "sum".to_owned() } else { function };
             return Err(TotalError::NoNumber { name, function });
         }
@@ -169,7 +170,7 @@ impl Total {
         format!("{}({})", self.function.name(), self.choice.name())
     }
 
-    /// The same without a unit that the numbers have in another way: see
+    /// Like [`Self::name`], but without the unit suffix where the values print their unit: see
     /// [`Choice::heading`].
     pub(super) fn heading(&self) -> String {
         format!("{}({})", self.function.name(), self.choice.heading())
@@ -185,17 +186,17 @@ impl Total {
         &self.choice
     }
 
-    /// Whether both are the same function of the same field.
+    /// Whether both apply the same function to the same field.
     pub fn is_same(&self, other: &Self) -> bool {
         (self.function, self.choice.named()) == (other.function, other.choice.named())
     }
 
-    /// The same with its unit, rounded.
+    /// The same total, with rounded values and units for people.
     pub(super) fn for_people(self) -> Self {
         Self { choice: self.choice.for_people(), ..self }
     }
 
-    /// The same, whose numbers have units for people, whatever the name says.
+    /// The same total, printing units for people even if the name ends in a unit.
     #[must_use]
     pub fn with_units(self) -> Self {
         Self { choice: self.choice.with_units(), ..self }
@@ -211,7 +212,7 @@ impl Total {
         }
     }
 
-    /// The number of a row; `None` where there is none.
+    /// The number of this row; `None` if the row does not report the field.
     pub(super) fn number(&self, row: &Row<'_>) -> Option<Number> {
         if self.choice.named().kind() == Kind::Ratio {
             self.choice.ratio(row).map(Number::Ratio)
@@ -220,7 +221,7 @@ impl Total {
         }
     }
 
-    /// A number as a cell.
+    /// Formats a number as a cell.
     pub(super) fn text(&self, number: Number) -> Vec<u8> {
         let mut text = Vec::new();
         match number {
@@ -279,7 +280,7 @@ impl Number {
 impl Serialize for Number {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match *self {
-            // Sums of numbers that fit need not fit themselves.
+            // A sum of numbers that each fit 64 bits may exceed them.
             Self::Whole(whole) => match (u64::try_from(whole), i64::try_from(whole)) {
                 (Ok(whole), _) => serializer.serialize_u64(whole),
                 (_, Ok(whole)) => serializer.serialize_i64(whole),

@@ -1,9 +1,9 @@
 //! Chosen values of a row as one flat object.
 //!
-//! Keys are the full names of fields (`tcp.rtt_us`), in the order in which they
-//! were chosen.  A member of a list (`socket.processes.pid`) is a list with a value
-//! for each of its elements, `null` where one has none, so that the lists of several
-//! members go together.  What a row does not report has no key.
+//! Keys are the full names of fields (`tcp.rtt_us`), in the order in which they were chosen.
+//! A member of a list (`socket.processes.pid`) becomes a list with a value for each element,
+//! `null` where an element lacks it, so that the lists of several members stay parallel.
+//! Fields that a row does not report have no key.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -13,7 +13,7 @@ use sockdiag::model::Row;
 use super::safe::Room;
 use super::value::{Member, hex_key, is_there, put_entry, truncated_key};
 
-/// Values, and the keys that they have.
+/// The chosen values, with the keys of each.
 pub(super) struct Chosen(Vec<(Choice, String, String)>);
 
 impl Chosen {
@@ -27,7 +27,7 @@ impl Chosen {
     }
 }
 
-/// A row as an object of them.
+/// A row as a JSON object of its chosen values.
 pub(super) struct Object<'o> {
     pub(super) row: &'o Row<'o>,
     pub(super) chosen: &'o Chosen,
@@ -38,7 +38,7 @@ impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (at, (choice, key, hex)) in self.chosen.0.iter().enumerate() {
-            // A key is there once, however often it was chosen.
+            // A key is written once, even if it was chosen several times.
             if self.chosen.0.iter().take(at).any(|(_, before, _)| before == key) {
                 continue;
             }
@@ -49,7 +49,7 @@ impl Serialize for Object<'_> {
                 (Some(Value::Addr(_)), _) if choice.is_network() => {
                     let mut text = Vec::new();
                     if choice.put(&mut text, self.row) {
-                        // Digits, letters, points, colons and a slash.
+                        // Always valid UTF-8: digits, letters, dots, colons and a slash.
                         map.serialize_entry(key, std::str::from_utf8(&text).unwrap_or_default())?;
                     }
                 }
@@ -63,8 +63,8 @@ impl Serialize for Object<'_> {
     }
 }
 
-/// Writes a member of each element of a list under its key; as of a single value, raw
-/// bytes and that something was cut have keys of their own.
+/// Writes one member of all elements of a list under its key.  As for a single value, raw
+/// bytes and the truncation flag have their own keys.
 fn put_members<M: SerializeMap>(
     map: &mut M,
     (key, hex): (&str, &str),
@@ -76,7 +76,7 @@ fn put_members<M: SerializeMap>(
     list.each(&mut |item| {
         let Item::Record(record) = item else { return };
         let value = record.get(member).copied().flatten().filter(|value| is_there(*value));
-        // As the only member of an object it says how it would be written.
+        // Serialized as the only member of an object, the value shows its JSON form.
         let alone = value.map(|value| Member { key: "value", hex: "hex", kind, value, room });
         let mut alone = alone.and_then(|alone| serde_json::to_value(alone).ok()).unwrap_or_default();
         let mut take = |key: &str| alone.get_mut(key).map(serde_json::Value::take);

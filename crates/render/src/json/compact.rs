@@ -1,9 +1,9 @@
-//! A row as one line, in the bytes that serde makes of it.
+//! A row as one line, identical to the output of serde.
 //!
-//! A busy machine lists a hundred values of each of a million sockets, nearly
-//! all of them small numbers behind the same keys.  So keys are escaped once,
-//! and numbers, addresses, truth values and texts that need no escape are put
-//! down directly; everything else goes through serde.  A test compares the two.
+//! A busy machine lists a hundred values of each of a million sockets, nearly all of them
+//! small numbers with the same keys.  So keys are escaped once, and numbers, addresses,
+//! booleans and plain ASCII texts are written directly; everything else goes through serde.  A
+//! test compares the two.
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
@@ -19,20 +19,20 @@ use super::safe::Room;
 use super::value::Member;
 use super::{Entry, Object, serialize};
 
-/// A key of this many bytes is copied without a look at how long it is.
+/// A key of at most this many bytes is copied with a fixed length, which is faster.
 const SHORT: usize = 32;
 
 /// A key as it is written, with the comma before it, its quotes and its colon.
 pub(super) struct Key {
     whole: Box<[u8]>,
-    /// The beginning of it; all of it where it is no longer.
+    /// The first bytes of `whole`; all of them if the key is short.
     start: [u8; SHORT],
 }
 
 impl Key {
     pub(super) fn new(key: &str) -> Self {
         let mut whole = vec![b','];
-        // A text always has a form.
+        // Serializing a string cannot fail.
         let _ = serialize(&mut whole, CompactFormatter, key);
         whole.push(b':');
         let mut start = [0; SHORT];
@@ -73,8 +73,8 @@ pub(super) fn put_row(out: &mut Vec<u8>, object: &Object<'_>) -> io::Result<()> 
     Ok(())
 }
 
-/// Makes an object of the members from there on: the comma before the first
-/// becomes the brace.
+/// Turns the members from `start` on into an object: the comma before the first becomes the
+/// opening brace.
 fn close(out: &mut Vec<u8>, start: usize) {
     match out.get_mut(start) {
         Some(comma) => *comma = b'{',
@@ -85,8 +85,8 @@ fn close(out: &mut Vec<u8>, start: usize) {
 
 /// Appends a field under its key, if the row reports it.
 ///
-/// The value is looked at where the table put it: a copy of all its bytes would
-/// wait until the few that were just written have reached the cache.
+/// The value is matched in place: copying it as a whole would stall until the few bytes that
+/// were just stored have reached the cache.
 #[inline]
 fn put_member(out: &mut Vec<u8>, object: &Object<'_>, entry: &Entry) -> io::Result<()> {
     match (entry.field.get)(object.row) {
@@ -131,10 +131,10 @@ fn put_member(out: &mut Vec<u8>, object: &Object<'_>, entry: &Entry) -> io::Resu
     Ok(())
 }
 
-/// The same through serde, for what is rare or needs escapes.
+/// Like [`put_member`] but through serde, for rare values and text with escapes.
 #[inline(never)]
 fn put_odd(out: &mut Vec<u8>, entry: &Entry, value: &Value<'_>, room: &Room) -> io::Result<()> {
-    // As an object of one to three members, less its braces.
+    // Serialized as an object of one to three members, from which the braces are removed.
     let at = out.len();
     let member = Member { key: entry.key, hex: &entry.hex, kind: entry.field.kind, value: *value, room };
     serialize(out, CompactFormatter, &member)?;
@@ -145,7 +145,7 @@ fn put_odd(out: &mut Vec<u8>, entry: &Entry, value: &Value<'_>, room: &Room) -> 
     Ok(())
 }
 
-/// Whether a text is the same in a JSON string.
+/// Whether a text needs no escapes in a JSON string.
 fn is_plain(text: &[u8]) -> bool {
     text.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
 }
@@ -158,7 +158,7 @@ mod tests {
     use super::super::subjects;
     use super::*;
 
-    /// A reply of inet_diag with every attribute, of length and bytes that vary.
+    /// A reply of inet_diag with every attribute; lengths and bytes depend on `seed`.
     fn reply(seed: u8) -> Vec<u8> {
         let mut bytes = vec![seed; 72];
         bytes[0] = if seed.is_multiple_of(2) { 2 } else { 10 };
@@ -174,7 +174,7 @@ mod tests {
 
     const TABLES: [Table; 5] = [Table::Tcp, Table::Sctp, Table::Mptcp, Table::UnixStream, Table::Netlink];
 
-    /// Calls `see` with rows of every one of [`TABLES`].
+    /// Calls `see` with rows of each table in [`TABLES`].
     fn each_row(mut see: impl FnMut(&Row<'_>, &str)) {
         for (table, seed) in TABLES.into_iter().flat_map(|table| (0..=255_u8).map(move |seed| (table, seed)))
         {
@@ -191,7 +191,7 @@ mod tests {
         }
     }
 
-    /// Everything that a listing may show.
+    /// Every group of details that a listing can show.
     fn all_groups() -> Groups {
         let groups = [Groups::INFO, Groups::MEMORY, Groups::EXTENDED, Groups::SOCKOPT, Groups::TOS];
         groups.into_iter().fold(Groups::NONE, Groups::union)

@@ -21,11 +21,11 @@ pub struct Header {
     pub kernel: String,
     /// Inode of the network namespace; `None` if it cannot be read.
     pub netns_inode: Option<u64>,
-    /// The recording that TCP sockets come from, where the kernel was not asked.
+    /// The recording that TCP sockets were read from, if the kernel was not asked.
     pub recording: Option<String>,
-    /// When, as time since 1970.
+    /// The time of the listing, since 1970.
     pub time: Duration,
-    /// The words after the program's name; odd bytes are replaced.
+    /// The command-line arguments; bytes that are not UTF-8 are replaced.
     pub argv: Vec<String>,
 }
 
@@ -53,20 +53,20 @@ impl Serialize for Header {
 pub struct Trailer {
     /// The messages for stderr, one line each.
     pub notes: Vec<String>,
-    /// Tables that could not be read, or not completely, and why.
+    /// Tables that could not be read completely, and why.
     pub failures: Vec<String>,
 }
 
 /// The counts of `-s`, and their namespace.
 #[derive(Clone, Debug, Default)]
 pub struct Counted {
-    /// The network namespace, where several were asked for.
+    /// The network namespace, if several are listed.
     pub netns: Option<Netns>,
     /// The counts.
     pub summary: Summary,
 }
 
-/// The same as an object: `{"netns":{...},"summary":{...}}`.
+/// The counts and their namespace as an object: `{"netns":{...},"summary":{...}}`.
 pub(super) struct Line<'l>(pub(super) &'l Counted);
 
 impl Serialize for Line<'_> {
@@ -80,7 +80,7 @@ impl Serialize for Line<'_> {
     }
 }
 
-/// A namespace by what fields say of it.
+/// A namespace, with the members that its fields have.
 struct Place<'p>(&'p Netns);
 
 impl Serialize for Place<'_> {
@@ -111,7 +111,7 @@ impl Serialize for Counts<'_> {
     }
 }
 
-/// Every count: its key, its meaning, and how much it is.
+/// All counts: key, meaning and value of each.
 pub fn counts(summary: &Summary) -> [(&'static str, &'static str, Option<i64>); 13] {
     [
         ("used", "Sockets of all families.", summary.used),

@@ -1,7 +1,7 @@
-//! Strings of JSON, of bounded length and without what acts on a terminal.
+//! JSON strings of bounded length, without characters that could control a terminal.
 //!
-//! JSON itself escapes control characters of ASCII; here those beyond, DEL and marks
-//! of direction are escaped too (`\u009b`), which every reader undoes.
+//! JSON itself requires escapes for ASCII control characters; this module also escapes DEL, C1
+//! controls and marks of text direction (`\u009b`), which every JSON parser decodes.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use serde_json::ser::Formatter;
 use sockdiag::escape::{Budget, SHORT, is_unsafe};
 
-/// Bytes that the texts of a row take before each is cut short.
+/// The budget in bytes for the texts of a row; beyond it, texts are cut short.
 const MOST_OF_A_ROW: usize = 32 << 10;
 
 /// The remaining budget for the texts of a row, in bytes as written, including
@@ -29,7 +29,7 @@ impl Room {
 
     /// The part of a text to write: all of it, or as much as fits.
     pub(super) fn of<'t>(&self, text: &'t [u8]) -> &'t [u8] {
-        // Nothing short is cut, whatever is left.
+        // A short text is never cut, even if the budget is used up.
         if text.len() <= SHORT {
             return text;
         }
@@ -38,7 +38,7 @@ impl Room {
         text.get(..length).unwrap_or(text)
     }
 
-    /// The same for several texts in a row, given one by one.
+    /// Like [`Self::of`], for the texts of a list, given one by one.
     pub(super) fn of_several(&self) -> Several<'_> {
         Several { room: self, left: self.next() }
     }
@@ -53,7 +53,7 @@ pub(super) struct Several<'r> {
 impl Several<'_> {
     /// The part of the next text to write; `None` if neither it nor any later one fits.
     pub(super) fn of<'t>(&mut self, text: &'t [u8]) -> Option<&'t [u8]> {
-        // Quotes and comma, of the digits too.
+        // The quotes and the comma, for both the text and its hexadecimal digits.
         let frame = 6;
         let (length, cost) = fitting(text, self.left.checked_sub(frame)?);
         self.left -= cost + frame;
@@ -66,13 +66,13 @@ impl Several<'_> {
     }
 }
 
-/// How many bytes of a text fit, and what they take.  No letter is cut.
+/// Returns how many bytes of a text fit and what they cost.  No character is split.
 fn fitting(text: &[u8], room: usize) -> (usize, usize) {
-    // No byte takes less than one, so that no more than this can fit.
+    // Each byte costs at least one, so no more than `room` bytes can fit.
     let looked_at = text.get(..room).unwrap_or(text);
     let is_part = looked_at.len() < text.len();
-    // Of text that is no UTF-8 each byte has two digits more; a letter that is cut
-    // where the part ends is none yet.
+    // Each byte of text that is not UTF-8 also needs two hexadecimal digits; a character that
+    // is incomplete only because the part ends there is not an error.
     let digits = match std::str::from_utf8(looked_at) {
         Err(error) if error.error_len().is_some() || !is_part => 2,
         _ => 0,
@@ -110,7 +110,7 @@ fn fitting(text: &[u8], room: usize) -> (usize, usize) {
     (length, cost)
 }
 
-/// A form in which strings hold no letter that must not reach a terminal.
+/// A formatter whose strings hold no character that could control a terminal.
 pub(super) struct Safe<F>(pub(super) F);
 
 macro_rules! hand_on {
@@ -143,7 +143,7 @@ impl<F: Formatter> Formatter for Safe<F> {
         while let Some((at, letter)) = rest.char_indices().find(|(_, letter)| is_unsafe(*letter)) {
             let (before, behind) = rest.split_at(at);
             writer.write_all(before.as_bytes())?;
-            // None of them is beyond 16 bits.
+            // All unsafe characters fit 16 bits.
             write!(writer, "\\u{:04x}", u32::from(letter))?;
             rest = behind.get(letter.len_utf8()..).unwrap_or_default();
         }

@@ -1,8 +1,8 @@
 //! The JSON Schema of the output, made from the table of fields.
 //!
-//! A socket is described as the union of what sockets of all kinds report:
-//! which keys appear depends on the options and on what the kernel sent, so
-//! only what every socket has is required.  A key that is not here is an error.
+//! The schema describes a socket as the union of the fields of all kinds of sockets: the keys
+//! that appear depend on the options and on what the kernel sent, so only the members of every
+//! socket are required.  Unknown keys are errors.
 //!
 //! Source: JSON Schema, draft 2020-12.
 
@@ -19,8 +19,8 @@ use super::{SCHEMA_VERSION, has_hex};
 /// The members that every socket has.
 const REQUIRED: [&str; 3] = ["netid", "state", "family"];
 
-/// The schema, as text that ends with a newline: of a document, with that of
-/// one line of `--jsonl` among its definitions, as `#/$defs/line`.
+/// Returns the schema of a document as text that ends with a newline; its definition
+/// `#/$defs/line` describes one line of `--jsonl`.
 pub fn text(catalog: &Catalog) -> String {
     let mut text = serde_json::to_string_pretty(&schema(catalog)).unwrap_or_default();
     text.push('\n');
@@ -135,7 +135,7 @@ pub fn schema(catalog: &Catalog) -> Value {
 fn socket(catalog: &Catalog) -> Value {
     let mut subjects: Map<String, Value> = Map::new();
     let mut seen = HashSet::new();
-    // Layouts may share a name, which means one fact.
+    // Several layouts may contain a field of the same name; it is described once.
     for field in catalog.fields().filter(|field| seen.insert(field.name)) {
         let (subject, key) = field.name.split_once('.').unwrap_or(("socket", field.name));
         let required: &[&str] = if subject == "socket" { &REQUIRED } else { &[] };
@@ -152,7 +152,7 @@ fn socket(catalog: &Catalog) -> Value {
     })
 }
 
-/// A property, and where it may be needed that of its raw bytes.
+/// Adds a property, and the property of its raw bytes if it may need one.
 fn put(properties: &mut Map<String, Value>, key: &str, kind: Kind, schema: Value, doc: &str) {
     if has_hex(kind) {
         let mut hex = typed("string");
@@ -217,7 +217,7 @@ fn integer(int: Int) -> Value {
     schema
 }
 
-/// A number that some width of the kernel's can hold.
+/// A number that fits an unsigned or a signed integer of 64 bits.
 fn whole(number: i128) -> Value {
     match u64::try_from(number) {
         Ok(number) => number.into(),
@@ -225,7 +225,7 @@ fn whole(number: i128) -> Value {
     }
 }
 
-/// Adds what numbers, bits or texts are called.
+/// Adds the names of numbers, bits or texts.
 fn with_words(mut schema: Value, key: &str, words: &[Word]) -> Value {
     let listed = words.iter().map(|word| {
         let mut listed = Value::Object(Map::new());

@@ -9,13 +9,13 @@ use sockdiag::model::Addr;
 
 use super::safe::Room;
 
-/// Whether there is anything to say: no address is absent.
+/// Whether the value is present: the address `None` counts as absent.
 pub(super) fn is_there(value: Value<'_>) -> bool {
     !matches!(value, Value::Addr(Addr::None))
 }
 
-/// Writes a value under its key; where it is text that no string can hold, its raw
-/// bytes under another, and where it is cut, that it is under a third.
+/// Writes a value under its key.  Text that is not UTF-8 adds a key for its raw bytes, and
+/// truncated text adds a key that says so.
 pub(super) fn put_entry<M: SerializeMap>(
     map: &mut M,
     key: &str,
@@ -70,7 +70,7 @@ impl Serialize for Member<'_> {
     }
 }
 
-/// A value with what is known of its like.
+/// A value with the kind of its field.
 struct Typed<'t> {
     kind: Kind,
     value: Value<'t>,
@@ -98,7 +98,7 @@ impl Serialize for Typed<'_> {
             (Value::Addr(addr), _) => {
                 let mut text = Vec::with_capacity(40);
                 put_address(&mut text, addr);
-                // Digits, letters, points and colons.
+                // Always valid UTF-8: digits, letters, dots and colons.
                 serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
             }
             (Value::List(list), kind) => Elements { list, kind, room: self.room }.serialize(serializer),
@@ -106,8 +106,8 @@ impl Serialize for Typed<'_> {
     }
 }
 
-/// What an element of a list is, as far as its form goes: none is an identity of
-/// 64 bits.
+/// The kind that decides the form of list elements: any kind but [`Kind::Wide`] will do, since
+/// no element is a 64-bit identifier.
 const ELEMENT: Kind = Kind::Text;
 
 /// The elements of a list.
@@ -125,7 +125,8 @@ impl Serialize for Elements<'_> {
         self.list.each(&mut |item| {
             if result.is_ok() {
                 result = match item {
-                    // An element that cannot be named keeps its place.
+                    // An unknown address becomes `null`, so that later elements keep their
+                    // position.
                     Item::Value(value) if !is_there(value) => seq.serialize_element(&()),
                     Item::Value(value) => seq.serialize_element(&Typed { kind: ELEMENT, value, room }),
                     Item::Record(values) => {
@@ -151,7 +152,7 @@ impl Serialize for Record<'_> {
         let mut map = serializer.serialize_map(None)?;
         for (member, value) in self.members.iter().zip(self.values) {
             if let Some(value) = value.filter(|value| is_there(*value)) {
-                // Names of members are few and short: made when text is odd.
+                // The key is built on demand: members are few, and only text needs it.
                 let hex = if super::has_hex(member.kind) { hex_key(member.name) } else { String::new() };
                 put_entry(&mut map, member.name, &hex, member.kind, value, self.room)?;
             }
@@ -160,17 +161,17 @@ impl Serialize for Record<'_> {
     }
 }
 
-/// The key of raw bytes.
+/// The key of a text's raw bytes.
 pub(crate) fn hex_key(key: &str) -> String {
     format!("{key}_hex")
 }
 
-/// The key that says of text that it was cut.
+/// The key of the flag for truncated text.
 pub(crate) fn truncated_key(key: &str) -> String {
     format!("{key}_truncated")
 }
 
-/// What is written of the texts of a list.
+/// The texts of a list, cut to the budget.
 struct Texts {
     bytes: Vec<u8>,
     ends: Vec<usize>,

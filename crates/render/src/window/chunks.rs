@@ -1,17 +1,16 @@
-//! When a window is full: the accounting of the reference's buffer.
+//! When a window is full: accounting that mimics the buffer of the reference.
 //!
-//! The reference keeps tokens in chunks of a mebibyte.  A token costs two bytes
-//! more than its text, which is rounded up to an even length, and never crosses
-//! from one chunk into the next.
+//! The reference stores tokens in chunks of one mebibyte.  A token takes its text, padded to
+//! an even length, plus two bytes, and never spans two chunks.
 
 /// Usable bytes of a chunk.
 pub(super) const CHUNK: usize = 1_048_560;
-/// A window is printed when it takes this many chunks.
+/// A window is printed once it occupies this many chunks.
 pub(super) const CHUNKS: u32 = 5;
-/// Bytes of a chunk that a token takes beside its text.
+/// The bytes that a token takes in addition to its text.
 const TOKEN_HEADER: usize = 2;
 
-/// The space that a token of this length takes in a chunk.
+/// The space that a token of this length occupies in a chunk.
 #[inline]
 pub(super) fn cost(length: usize) -> usize {
     length + (length & 1) + TOKEN_HEADER
@@ -19,9 +18,9 @@ pub(super) fn cost(length: usize) -> usize {
 
 /// Tracks how much of the buffer is used.
 pub(super) struct Chunks {
-    /// Bytes of the current chunk, the next token's header included.
+    /// Bytes used in the current chunk, including the header of the next token.
     used: usize,
-    /// Chunks, the current one included.
+    /// Number of chunks, including the current one.
     taken: u32,
 }
 
@@ -29,27 +28,27 @@ impl Chunks {
     /// An empty buffer.
     pub(super) const EMPTY: Self = Self { used: TOKEN_HEADER, taken: 1 };
 
-    /// Whether tokens that cost this much together surely fit the current
-    /// chunk, and the window is not full.
+    /// Whether tokens of this total cost certainly fit the current chunk while the window is
+    /// not full.
     #[inline]
     pub(super) fn has_room(&self, cost: usize) -> bool {
         self.used + cost <= CHUNK && self.taken < CHUNKS
     }
 
-    /// Takes tokens for which there is room.
+    /// Accounts for tokens that fit.
     #[inline]
     pub(super) fn take(&mut self, cost: usize) {
         self.used += cost;
     }
 
-    /// Makes room for a token: goes to the next chunk if this one is too full.
+    /// Makes room for a token: moves to the next chunk if the current one is too full.
     pub(super) fn begin_token(&mut self, length: usize) {
         if self.used + length >= CHUNK && self.used != TOKEN_HEADER {
             self.next();
         }
     }
 
-    /// Takes the token, and the header of the next one.
+    /// Accounts for the token and the header of the next one.
     pub(super) fn end_token(&mut self, length: usize) {
         let padding = length & 1;
         self.used += length;

@@ -1,25 +1,25 @@
 //! The layout of a window's lines: runs of rows that share a layout.
 //!
-//! Invariant: the blanks that a window holds are bounded.  Once there are too
-//! many, or too many spans, or a layout is too wide, further rows are kept as
-//! texts end to end and are padded when the window is printed.
+//! Invariant: the number of padding blanks in a window is bounded.  Once there are too many
+//! blanks or spans, or a layout is too wide, further rows are stored unpadded and padded when
+//! the window is printed.
 
 use std::ops::Range;
 
 use crate::layout::Layout;
 
-/// A window holds about this many blanks at most.
+/// Rows are no longer padded early once the window holds this many blanks.
 pub(super) const MOST_BLANKS: usize = 3 << 20;
-/// And this many spans.
+/// Rows are no longer padded early once the window has this many spans.
 const MOST_SPANS: usize = 64;
-/// Rows that would be padded to more than this are padded when printed.
+/// Rows that padding would make wider than this are padded only when printed.
 const WIDE: usize = 4096;
 
-/// Rows that are laid out alike.
+/// Consecutive rows with the same layout.
 struct Span {
-    /// The start of their lines in the window's text.
+    /// The offset of their lines in the window's text.
     text: usize,
-    /// The start of their lengths in the window's lengths.
+    /// The offset of their lengths in the window's list of lengths.
     lengths: usize,
     layout: Layout,
 }
@@ -27,7 +27,7 @@ struct Span {
 /// The spans of a window, in order.
 pub(super) struct Spans {
     list: Vec<Span>,
-    /// The layout of the last span, which the current row is written by.
+    /// The layout of the last span, which the current row is written with.
     now: Layout,
     /// The number of padding bytes in the window's lines.
     blanks: usize,
@@ -39,8 +39,8 @@ impl Spans {
         Self { list: vec![Span { text: 0, lengths: 0, layout: *layout }], now: *layout, blanks: 0 }
     }
 
-    /// The layout by which the current row is written.
-    // A part of what is inlined for every token.
+    /// The layout that the current row is written with.
+    // Called from code that is inlined for every token.
     #[allow(clippy::inline_always)]
     #[inline(always)]
     pub(super) fn now(&self) -> &Layout {
@@ -53,14 +53,14 @@ impl Spans {
         self.blanks += blanks;
     }
 
-    /// Whether no further blanks may be added.
+    /// Whether no more padding blanks may be added.
     #[inline]
     pub(super) fn hold_too_many_blanks(&self) -> bool {
         self.blanks > MOST_BLANKS
     }
 
-    /// Begins rows of this layout, or of none where no more blanks may be
-    /// added; their lines and lengths begin at these offsets.
+    /// Begins a span with this layout, or an unpadded one if no more blanks may be added, at
+    /// these offsets of its lines and lengths.
     pub(super) fn begin(&mut self, text: usize, lengths: usize, layout: &Layout, columns: &[usize]) {
         let waits = self.hold_too_many_blanks() || self.list.len() >= MOST_SPANS || layout.surplus() > WIDE;
         let layout = if waits { Layout::none(columns) } else { *layout };
@@ -70,8 +70,8 @@ impl Spans {
         }
     }
 
-    /// The layout of each span with its part of the window's text and lengths,
-    /// which are this long.
+    /// Each span's layout and its ranges of the window's text and lengths; the arguments are
+    /// their total lengths.
     pub(super) fn iter(
         &self,
         text: usize,
@@ -82,7 +82,7 @@ impl Spans {
         spans.map(|(span, (text, lengths))| (&span.layout, span.text..text, span.lengths..lengths))
     }
 
-    /// Forgets all spans; another one has to begin.
+    /// Removes all spans; the caller has to begin a new one.
     pub(super) fn clear(&mut self) {
         self.list.clear();
         self.blanks = 0;

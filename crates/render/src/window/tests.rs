@@ -1,5 +1,5 @@
-//! What a table looks like, and that it looks as it would if every window were
-//! laid out only when it is printed.
+//! The form of tables, and that early padding prints the same as laying out every window when
+//! it is printed.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
@@ -46,7 +46,7 @@ fn compact() {
     );
 }
 
-/// The figure at the top of the module.
+/// The example in the documentation of `window.rs`.
 #[test]
 fn a_row_is_padded_with_the_widths_known_when_it_ends() {
     let mut out = Vec::new();
@@ -161,8 +161,8 @@ fn a_token_is_cut_and_a_window_ends_at_five_chunks() {
     assert_eq!(lengths.len(), 200);
 }
 
-/// A window at a time, its rows kept as texts until it is printed: what the
-/// engine may do in any way that gives the same.
+/// The reference algorithm: stores a window's texts and lays them out when it is printed.  The
+/// engine may work in any way that prints the same.
 fn by_the_book(rows: &[[String; COLUMNS]], enabled: [bool; COLUMNS], screen: Option<usize>) -> String {
     let columns: Vec<usize> = (0..COLUMNS).filter(|column| enabled[*column]).collect();
     let (mut longest, mut out) = ([0_u16; LANES], String::new());
@@ -208,17 +208,17 @@ fn put(out: &mut String, columns: &[usize], at: usize, text: &str, width: usize,
     out.push_str(if column == EXT { "\n" } else { "" });
 }
 
-/// What the engine did to print a table.
+/// What the engine did while printing a table.
 #[derive(Default)]
 struct Seen {
     windows: usize,
-    /// Rows that were not laid out at once.
+    /// Rows that were not padded when written.
     waiting: usize,
-    /// Of these, the ones of windows with too many blanks.
+    /// Such rows in windows that hold too many blanks.
     blank: usize,
 }
 
-/// Prints a table, which has to be as it is by the book.
+/// Prints a table and compares the output with that of [`by_the_book`].
 fn check(rows: &[[String; COLUMNS]], enabled: [bool; COLUMNS], screen: Option<usize>, seen: &mut Seen) {
     let mut out = Vec::new();
     let mut window = Window::new(Box::new(&mut out), enabled, screen);
@@ -252,8 +252,7 @@ fn rows_that_are_laid_out_at_once_look_the_same() {
         let enabled: [bool; COLUMNS] = std::array::from_fn(|column| column == EXT || below(4) != 0);
         let count = below([3, 100, 2500][case % 3]);
         let screen = [None, None, Some(1 + below(300)), Some(1 + below(3_000_000 / (count + 30)))][below(4)];
-        // Texts of one length, of growing lengths, and of any; details that are
-        // long once, or always.
+        // Texts of equal, growing or arbitrary lengths; details that are long once, or always.
         let (least, growth, any) = (below(20), below(3), [1, 3, 30][below(3)]);
         let (details, once, huge) = ([3, 400, 9000][below(3)], below(3) == 0, below(3) == 0);
         let rows: Vec<[String; COLUMNS]> = (0..count)

@@ -1,9 +1,8 @@
 //! Programs with labels instead of distances.
 //!
-//! A program is written from its first instruction to its last.  A label is
-//! made where it is first needed, bound to the instruction that follows, and
-//! may be jumped to from either side; [`Assembler::finish`] fills the distances
-//! in.
+//! Instructions are appended from first to last.  A label is created where it is first needed
+//! and bound to the next instruction; jumps may refer to it before or after that.
+//! [`Assembler::finish`] fills in the distances.
 //!
 //! ```
 //! use sockdiag_wire::bpf::{Assembler, Cond, Reg::{R0, R1, R2}, Width};
@@ -20,8 +19,8 @@
 //! # Ok::<(), sockdiag_wire::bpf::AssembleError>(())
 //! ```
 //!
-//! Invariant: a program that is handed out has every distance filled in, and
-//! each leads to where its label was bound.
+//! Invariant: in a finished program every distance is filled in and leads to the instruction
+//! that its label was bound to.
 
 #![allow(
     clippy::cast_possible_wrap,
@@ -38,7 +37,7 @@ use super::{
     BPF_PSEUDO_CALL, BPF_PSEUDO_FUNC, BPF_PSEUDO_KFUNC_CALL, BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE,
 };
 
-/// A place in a program; it belongs to the assembler that made it.
+/// A position in a program, valid only for the assembler that created it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label(usize);
 
@@ -46,35 +45,35 @@ pub struct Label(usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AssembleError {
-    /// A label that is used was never bound.
+    /// A jump or call uses a label that was never bound.
     Unbound {
         /// The instruction that uses it.
         at: usize,
     },
-    /// A label was bound a second time.
+    /// A label was bound twice.
     BoundTwice {
-        /// Where the second time was.
+        /// The position of the second binding.
         at: usize,
     },
-    /// A label is too far away for the instruction's distance.
+    /// The distance to a label does not fit the instruction.
     TooFar {
         /// The instruction.
         at: usize,
-        /// How many instructions there are from the next one to the label.
+        /// The distance from the next instruction to the label, in instructions.
         distance: i64,
     },
-    /// A member lies beyond what an instruction's offset reaches.
+    /// A member lies beyond the range of an instruction's offset.
     OutOfReach {
         /// The instruction.
         at: usize,
-        /// Where the member begins, in bytes.
+        /// The offset of the member, in bytes.
         offset: u32,
     },
-    /// A member is no number and no pointer, so that no instruction loads it.
+    /// A member is neither a number nor a pointer, so no instruction can load it.
     NotLoadable {
         /// The instruction.
         at: usize,
-        /// How many bytes it has.
+        /// The size of the member, in bytes.
         bytes: u32,
     },
 }
@@ -99,16 +98,16 @@ impl fmt::Display for AssembleError {
 
 impl Error for AssembleError {}
 
-/// Where a label's distance goes.
+/// The member of an instruction that holds the distance to a label.
 #[derive(Clone, Copy, Debug)]
 enum Slot {
-    /// Into `off`, as jumps have it.
+    /// `off`, used by jumps.
     Off,
-    /// Into `imm`, as calls have it.
+    /// `imm`, used by calls.
     Imm,
 }
 
-/// An instruction that lacks its distance.
+/// An instruction whose distance is not filled in yet.
 #[derive(Clone, Copy, Debug)]
 struct Open {
     at: usize,
@@ -125,17 +124,17 @@ pub struct Code {
 }
 
 impl Code {
-    /// The instruction that a label was bound to, counted from 0: where a
-    /// function begins, for the types that the kernel wants of it.
+    /// The index of the instruction that a label was bound to.  The kernel requires this start
+    /// of each function together with the function's type.
     pub fn position(&self, label: Label) -> Option<usize> {
         self.labels.get(label.0).copied().flatten()
     }
 }
 
-/// A program in the making.
+/// A program under construction.
 ///
-/// The first mistake is kept and reported in the end, so that a program reads
-/// without a question mark in every line.
+/// The first error is stored and returned by [`Self::finish`], so that code that builds a
+/// program needs no `?` on every line.
 #[derive(Clone, Debug, Default)]
 pub struct Assembler {
     insns: Vec<Insn>,
@@ -145,36 +144,36 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// Without instructions.
+    /// An empty program.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A label that is bound nowhere yet.
+    /// Creates a label that is not bound yet.
     #[inline(never)]
     pub fn label(&mut self) -> Label {
         self.labels.push(None);
         Label(self.labels.len() - 1)
     }
 
-    /// Binds a label to the instruction that comes next.
+    /// Binds a label to the next instruction.
     #[inline(never)]
     pub fn bind(&mut self, label: Label) {
         let at = self.insns.len();
         match self.labels.get_mut(label.0) {
             Some(place @ None) => *place = Some(at),
             Some(Some(_)) => self.mistake(AssembleError::BoundTwice { at }),
-            // Another assembler's label: whoever uses it here is told so.
+            // A label of another assembler; the instruction that uses it reports the error.
             None => {}
         }
     }
 
-    /// Copies 64 bits.
+    /// Copies a 64-bit value.
     pub fn mov(&mut self, dst: Reg, operand: impl Into<Operand>) {
         self.alu(Alu::Mov, dst, operand);
     }
 
-    /// Copies 32 bits; the upper half of `dst` becomes zero.
+    /// Copies a 32-bit value and clears the upper half of `dst`.
     pub fn mov32(&mut self, dst: Reg, operand: impl Into<Operand>) {
         self.alu32(Alu::Mov, dst, operand);
     }
@@ -184,22 +183,22 @@ impl Assembler {
         self.alu(Alu::Add, dst, operand);
     }
 
-    /// Computes with 64 bits.
+    /// Performs a 64-bit operation.
     pub fn alu(&mut self, op: Alu, dst: Reg, operand: impl Into<Operand>) {
         self.push_alu(op, dst, operand.into());
     }
 
-    /// Computes with 32 bits; the upper half of `dst` becomes zero.
+    /// Performs a 32-bit operation and clears the upper half of `dst`.
     pub fn alu32(&mut self, op: Alu, dst: Reg, operand: impl Into<Operand>) {
         self.push_alu32(op, dst, operand.into());
     }
 
-    /// Turns the order of the eight bytes of a register round, on a little-endian machine.
+    /// Reverses the eight bytes of a register, on a little-endian machine.
     pub fn swap(&mut self, dst: Reg) {
         self.push(Insn::swap(dst));
     }
 
-    /// Loads a constant of 64 bits.
+    /// Loads a 64-bit constant.
     pub fn long(&mut self, dst: Reg, value: u64) {
         self.push_long(dst, 0, value);
     }
@@ -214,15 +213,14 @@ impl Assembler {
         self.push_long(dst, BPF_PSEUDO_MAP_VALUE, u64::from(fd as u32));
     }
 
-    /// Loads a function of the program, which a helper is to call.  The kernel
-    /// wants types of such a program's functions ([`Code::position`]).
+    /// Loads the address of a function of the program, as a callback for a helper.  The kernel
+    /// then requires BTF types for the program's functions ([`Code::position`]).
     pub fn function(&mut self, dst: Reg, label: Label) {
         self.refer(label, Slot::Imm);
         self.push_long(dst, BPF_PSEUDO_FUNC, 0);
     }
 
-    /// Loads a member of the structure that `base` points to; what is narrower
-    /// than the register is filled with zeros.  A bit-field takes three
+    /// Loads a member of the structure at `base`, zero-extended.  A bit-field takes three
     /// instructions.
     #[inline(never)]
     pub fn load(&mut self, dst: Reg, base: Reg, member: Member) {
@@ -240,36 +238,36 @@ impl Assembler {
         }
     }
 
-    /// Loads a pointer, and goes on at a label where it is null.
+    /// Loads a pointer, and jumps to `label` if it is null.
     #[inline(never)]
     pub fn load_or(&mut self, dst: Reg, base: Reg, member: Member, label: Label) {
         self.load(dst, base, member);
         self.jump_if(dst, Cond::Eq, 0, label);
     }
 
-    /// Loads from `off` bytes behind `base`.
+    /// Loads from the address `base + off`.
     #[inline(never)]
     pub fn load_at(&mut self, width: Width, dst: Reg, base: Reg, off: i16) {
         self.push(Insn::load(width, dst, base, off));
     }
 
-    /// Stores to `off` bytes behind `base`, of a register its lower bytes.
+    /// Stores to the address `base + off`; a register is truncated to the width.
     pub fn store_at(&mut self, width: Width, base: Reg, off: i16, operand: impl Into<Operand>) {
         self.push_store(width, base, off, operand.into());
     }
 
-    /// Goes on at a label.
+    /// Jumps to a label.
     pub fn jump(&mut self, label: Label) {
         self.refer(label, Slot::Off);
         self.push(Insn::jump(0));
     }
 
-    /// Goes on at a label where 64 bits compare so.
+    /// Jumps to a label if the 64-bit comparison holds.
     pub fn jump_if(&mut self, dst: Reg, cond: Cond, operand: impl Into<Operand>, label: Label) {
         self.push_jump(dst, cond, operand.into(), label);
     }
 
-    /// Goes on at a label where the lower 32 bits compare so.
+    /// Jumps to a label if the comparison of the lower 32 bits holds.
     pub fn jump_if32(&mut self, dst: Reg, cond: Cond, operand: impl Into<Operand>, label: Label) {
         self.push_jump32(dst, cond, operand.into(), label);
     }
@@ -279,15 +277,13 @@ impl Assembler {
         self.push(Insn::call(0, helper));
     }
 
-    /// Adds a register to a number in memory, whose old value the register
-    /// then has; what comes before in the program has been read and written
-    /// before, what comes later is after it.
+    /// Atomically adds `src` to a number in memory and loads the old value into `src`.  This
+    /// is a full memory barrier for the accesses before and after it.
     pub fn fetch_add(&mut self, width: Width, base: Reg, off: i16, src: Reg) {
         self.push(Insn::fetch_add(width, base, off, src));
     }
 
-    /// Calls a kfunc, a function of the kernel itself, by its number in its
-    /// BTF ([`super::Lookup::function`]).
+    /// Calls a kfunc by its BTF id in the kernel ([`super::Lookup::function`]).
     pub fn call_kfunc(&mut self, function: u32) {
         self.push(Insn::call(BPF_PSEUDO_KFUNC_CALL, function as i32));
     }
@@ -303,10 +299,10 @@ impl Assembler {
         self.push(Insn::exit());
     }
 
-    /// Fills the distances in.
+    /// Fills in the distances.
     ///
     /// # Errors
-    /// The first mistake that was made.
+    /// The first error of the calls that built this program.
     pub fn finish(self) -> Result<Code, AssembleError> {
         let Self { mut insns, labels, open, mistake } = self;
         if let Some(mistake) = mistake {
@@ -317,7 +313,7 @@ impl Assembler {
             let (Some(place), Some(insn)) = (place, insns.get_mut(at)) else {
                 return Err(AssembleError::Unbound { at });
             };
-            // Both are lengths of a list in memory.
+            // Both are lengths of a list in memory, so the casts lose nothing.
             let distance = place as i64 - at as i64 - 1;
             let too_far = |_| AssembleError::TooFar { at, distance };
             match slot {
@@ -328,8 +324,8 @@ impl Assembler {
         Ok(Code { insns, labels })
     }
 
-    // A program is hundreds of calls of what is above, each of which would be
-    // these functions in full.
+    // Not inlined: a program makes hundreds of calls of the methods above, and each would
+    // contain a copy of these functions.
     #[inline(never)]
     fn push(&mut self, insn: Insn) {
         self.insns.push(insn);

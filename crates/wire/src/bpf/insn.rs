@@ -1,7 +1,7 @@
-//! One instruction, and the words it is made of.
+//! A single instruction, and its registers, widths and operations.
 //!
-//! Every constructor encodes one operation; which operations make sense where
-//! is for the kernel's verifier to say.
+//! Each constructor encodes one operation.  Whether the operation is valid at some place of a
+//! program is for the kernel's verifier to decide.
 //!
 //! Source: Documentation/bpf/standardization/instruction-set.rst.
 
@@ -23,8 +23,8 @@ use super::{
 
 /// A register of 64 bits.
 ///
-/// A call takes its arguments from R1 to R5, which it changes, and returns its
-/// result in R0; R6 to R9 keep their values.
+/// A call takes its arguments in R1 to R5, clobbers them, and returns its result in R0; R6 to
+/// R9 are preserved.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reg {
@@ -40,19 +40,19 @@ pub enum Reg {
     R4 = BPF_REG_4,
     /// Fifth argument.
     R5 = BPF_REG_5,
-    /// Kept by calls.
+    /// Preserved across calls.
     R6 = BPF_REG_6,
-    /// Kept by calls.
+    /// Preserved across calls.
     R7 = BPF_REG_7,
-    /// Kept by calls.
+    /// Preserved across calls.
     R8 = BPF_REG_8,
-    /// Kept by calls.
+    /// Preserved across calls.
     R9 = BPF_REG_9,
-    /// The end of the stack of 512 bytes; cannot be written.
+    /// The end of the 512-byte stack; read-only.
     R10 = BPF_REG_10,
 }
 
-/// How many bytes a load or a store moves.
+/// The number of bytes that a load or store moves.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
@@ -67,7 +67,7 @@ pub enum Width {
 }
 
 impl Width {
-    /// The width of so many bytes; `None` if no instruction has it.
+    /// The width for this number of bytes; `None` if no instruction has it.
     pub const fn of(bytes: u32) -> Option<Self> {
         Some(match bytes {
             1 => Self::U8,
@@ -78,7 +78,7 @@ impl Width {
         })
     }
 
-    /// How many bytes it is.
+    /// The number of bytes.
     pub const fn bytes(self) -> u32 {
         match self {
             Self::U8 => 1,
@@ -89,7 +89,7 @@ impl Width {
     }
 }
 
-/// What is computed of a register and an operand, into the register.
+/// An arithmetic operation of a register and an operand; the register receives the result.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Alu {
@@ -101,9 +101,9 @@ pub enum Alu {
     Mul = BPF_MUL,
     /// Quotient, unsigned; 0 where the operand is 0.
     Div = BPF_DIV,
-    /// Bits of either.
+    /// Bitwise or.
     Or = BPF_OR,
-    /// Bits of both.
+    /// Bitwise and.
     And = BPF_AND,
     /// Shift to the left.
     Lsh = BPF_LSH,
@@ -113,7 +113,7 @@ pub enum Alu {
     Neg = BPF_NEG,
     /// Remainder, unsigned; unchanged where the operand is 0.
     Mod = BPF_MOD,
-    /// Bits of one alone.
+    /// Bitwise exclusive or.
     Xor = BPF_XOR,
     /// The operand itself.
     Mov = BPF_MOV,
@@ -121,7 +121,7 @@ pub enum Alu {
     Arsh = BPF_ARSH,
 }
 
-/// When a jump is taken, of a register and an operand.
+/// The condition of a jump, which compares a register with an operand.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cond {
@@ -145,7 +145,7 @@ pub enum Cond {
     SignedLt = BPF_JSLT,
     /// The register is less or equal, signed.
     SignedLe = BPF_JSLE,
-    /// They have a bit in common.
+    /// They share a set bit.
     Set = BPF_JSET,
 }
 
@@ -154,7 +154,7 @@ pub enum Cond {
 pub enum Operand {
     /// A register.
     Reg(Reg),
-    /// A constant; its sign fills the upper half of 64 bits.
+    /// A constant, sign-extended to 64 bits.
     Imm(i32),
 }
 
@@ -174,26 +174,26 @@ impl From<i32> for Operand {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Insn {
-    /// What it does.
+    /// Opcode.
     pub code: u8,
-    /// Registers: two bit-fields of four, in the machine's order.
+    /// The two registers, as 4-bit fields in the machine's order.
     regs: u8,
-    /// Bytes or instructions away.
+    /// Offset, in bytes or instructions.
     pub off: i16,
     /// A constant.
     pub imm: i32,
 }
 
 impl Insn {
-    /// An instruction; of `src` the lower four bits count, which are not always
-    /// a register.
+    /// Encodes an instruction.  Only the lower four bits of `src` are used; it is not always a
+    /// register.
     const fn new(code: u8, dst: Reg, src: u8, off: i16, imm: i32) -> Self {
         let (dst, src) = (dst as u8, src & 0xf);
         let regs = if cfg!(target_endian = "big") { dst << 4 | src } else { src << 4 | dst };
         Self { code, regs, off, imm }
     }
 
-    /// An operation with an operand of either kind.
+    /// Encodes an operation with a register or a constant as operand.
     const fn with(code: u8, dst: Reg, operand: Operand, off: i16) -> Self {
         match operand {
             Operand::Reg(src) => Self::new(code | BPF_X, dst, src as u8, off, 0),
@@ -206,32 +206,32 @@ impl Insn {
         if cfg!(target_endian = "big") { self.regs >> 4 } else { self.regs & 0xf }
     }
 
-    /// The number of the second register, or what stands in its place.
+    /// The number of the second register, or the code that is stored in its place.
     pub const fn src(self) -> u8 {
         if cfg!(target_endian = "big") { self.regs & 0xf } else { self.regs >> 4 }
     }
 
-    /// Computes with 64 bits.
+    /// Performs a 64-bit operation.
     pub const fn alu(op: Alu, dst: Reg, operand: Operand) -> Self {
         Self::with(BPF_ALU64 | op as u8, dst, operand, 0)
     }
 
-    /// Computes with 32 bits; the upper half of `dst` becomes zero.
+    /// Performs a 32-bit operation and clears the upper half of `dst`.
     pub const fn alu32(op: Alu, dst: Reg, operand: Operand) -> Self {
         Self::with(BPF_ALU | op as u8, dst, operand, 0)
     }
 
-    /// Turns the order of the eight bytes of a register round, on a little-endian machine.
+    /// Reverses the eight bytes of a register, on a little-endian machine.
     pub const fn swap(dst: Reg) -> Self {
         Self::new(BPF_ALU | BPF_END | BPF_TO_BE, dst, 0, 0, 64)
     }
 
-    /// Loads; what is narrower than the register is filled with zeros.
+    /// Loads from memory, zero-extended.
     pub const fn load(width: Width, dst: Reg, base: Reg, off: i16) -> Self {
         Self::new(BPF_LDX | BPF_MEM | width as u8, dst, base as u8, off, 0)
     }
 
-    /// Stores, of a register its lower bytes.
+    /// Stores to memory; a register is truncated to the width.
     pub const fn store(width: Width, base: Reg, off: i16, operand: Operand) -> Self {
         match operand {
             Operand::Reg(src) => Self::new(BPF_STX | BPF_MEM | width as u8, base, src as u8, off, 0),
@@ -239,24 +239,24 @@ impl Insn {
         }
     }
 
-    /// Adds a register to a number of four or eight bytes in memory and gives
-    /// the register what the number was; since Linux 5.12.
+    /// Atomically adds a register to a number of four or eight bytes in memory; the register
+    /// receives the old value.  Since Linux 5.12.
     pub const fn fetch_add(width: Width, base: Reg, off: i16, src: Reg) -> Self {
         let what = BPF_ADD as i32 | BPF_FETCH;
         Self::new(BPF_STX | BPF_ATOMIC | width as u8, base, src as u8, off, what)
     }
 
-    /// Jumps by `off` instructions from the next one.
+    /// Jumps by `off` instructions, counted from the next one.
     pub const fn jump(off: i16) -> Self {
         Self::new(BPF_JMP | BPF_JA, Reg::R0, 0, off, 0)
     }
 
-    /// Jumps where 64 bits compare so.
+    /// Jumps if the 64-bit comparison holds.
     pub const fn jump_if(dst: Reg, cond: Cond, operand: Operand, off: i16) -> Self {
         Self::with(BPF_JMP | cond as u8, dst, operand, off)
     }
 
-    /// Jumps where the lower 32 bits compare so.
+    /// Jumps if the comparison of the lower 32 bits holds.
     pub const fn jump_if32(dst: Reg, cond: Cond, operand: Operand, off: i16) -> Self {
         Self::with(BPF_JMP32 | cond as u8, dst, operand, off)
     }
@@ -271,8 +271,8 @@ impl Insn {
         Self::new(BPF_JMP | BPF_EXIT, Reg::R0, 0, 0, 0)
     }
 
-    /// Loads a constant of 64 bits, which takes two instructions; `kind` is
-    /// `BPF_PSEUDO_*`, or 0 for a number.
+    /// Loads a 64-bit constant, which takes two instructions; `kind` is `BPF_PSEUDO_*`, or 0
+    /// for a plain number.
     pub const fn long(dst: Reg, kind: u8, value: u64) -> [Self; 2] {
         [
             Self::new(BPF_LD | BPF_IMM | BPF_DW, dst, kind, 0, value as u32 as i32),
@@ -292,7 +292,7 @@ mod tests {
     };
     use Reg::{R0, R1, R2, R3, R4, R6, R7, R9, R10};
 
-    /// The bytes in memory.
+    /// The bytes of an instruction in memory.
     fn bytes(insn: Insn) -> Vec<u8> {
         let mut bytes = vec![insn.code, insn.regs];
         bytes.extend(insn.off.to_ne_bytes());

@@ -1,12 +1,11 @@
-//! What a program names, found in the kernel's own types.
+//! Looks up the kernel's types, members and functions by name.
 //!
-//! Offsets of members and numbers of functions differ from kernel to kernel, so
-//! a program is made for the running one.  All names are found in one pass over
-//! the types, which ends with the last of them; references from type to type
-//! are followed afterwards.
+//! Offsets of members and ids of functions differ between kernels, so a program is built for
+//! the running one.  All names are found in one pass over the types, which stops at the last
+//! match; references between types are followed afterwards.
 //!
-//! Invariant: following references ends, whatever the types say: every walk
-//! counts its steps.
+//! Invariant: following references always terminates, even in malformed BTF, because every
+//! walk counts its steps.
 //!
 //! Source: Documentation/bpf/btf.rst.
 
@@ -23,13 +22,13 @@ use crate::btf::{
     BTF_KIND_UNION, BTF_KIND_VOLATILE, Btf, Marks, Type,
 };
 
-/// So many types in a row that only name another, no compiler makes.
+/// Maximum length of a chain of typedefs and qualifiers; no compiler emits longer ones.
 const ALIASES: u32 = 32;
-/// So many members are looked at for one name; the kernel's largest structures
-/// have some hundreds.
+/// Maximum number of members searched for a name; the kernel's largest structures have
+/// hundreds.
 const MEMBERS: u32 = 1 << 16;
 
-/// What kind of thing a name is of.
+/// The kind of entity that a name denotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
@@ -37,10 +36,9 @@ pub enum Kind {
     Struct = BTF_KIND_STRUCT,
     /// A union.
     Union = BTF_KIND_UNION,
-    /// A typedef; `btf_trace_NAME` is one for each tracepoint.
+    /// A typedef; each tracepoint has one, `btf_trace_NAME`.
     Typedef = BTF_KIND_TYPEDEF,
-    /// A function: a kfunc, the target of an iterator or what a program may be
-    /// attached to.
+    /// A function: a kfunc, an iterator target, or an attach target.
     Function = BTF_KIND_FUNC,
 }
 
@@ -58,7 +56,7 @@ impl fmt::Display for Kind {
 /// A name to look for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// What it is of.
+    /// The kind of entity.
     pub kind: Kind,
     /// The name.
     pub name: &'static str,
@@ -81,13 +79,13 @@ impl Wanted {
     }
 }
 
-/// What the kernel's types lack.
+/// A name that the kernel's types lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotFound {
-    /// Nothing of that name, or it was not among what was looked for.
+    /// No entity has this name, or it was not in the list given to [`Lookup::new`].
     Name(Wanted),
-    /// A struct has no such member, or not where one could be.
+    /// A struct has no such member, or none that can be addressed.
     Member {
         /// The struct.
         structure: &'static str,
@@ -119,45 +117,45 @@ impl fmt::Display for NotFound {
 
 impl Error for NotFound {}
 
-/// Where a member of a structure lies, and how it is loaded.
+/// The position of a member of a structure, and how it is loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Member {
-    /// Where it begins, in bytes; of a bit-field, where the bytes begin that it
-    /// is loaded with.
+    /// Its offset in bytes; for a bit-field, the offset of the bytes that contain it.
     pub offset: u32,
-    /// How many bytes it has; of a bit-field those that it is loaded with.
+    /// Its size in bytes; for a bit-field, the number of bytes to load.
     pub bytes: u32,
-    /// How it is loaded; `None` for what is no number and no pointer: a
-    /// structure or an array, which only has an address.
+    /// The width of the load; `None` for a structure or an array, which has an address but
+    /// cannot be loaded.
     pub width: Option<Width>,
-    /// Which of the loaded bits are its own, if not all.
+    /// The bits of the loaded number that belong to a bit-field.
     pub bits: Option<Bits>,
-    /// The number of its type, of which it is known what it stands for.
+    /// The id of its type, with typedefs and qualifiers resolved.
     pub type_id: u32,
 }
 
-/// Some of the bits of a number, counted from the lowest.
+/// A range of bits of a number, counted from the lowest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bits {
-    /// How many come before.
+    /// The number of lower bits before it.
     pub shift: u8,
-    /// How many there are.
+    /// The number of its bits.
     pub count: u8,
 }
 
-/// The kernel's types, with what was looked for.
+/// The kernel's types, with the results of a search by name.
 #[derive(Clone, Debug)]
 pub struct Lookup<'a> {
     types: Marks<'a>,
-    /// In the order of the types; several may have the same name.
+    /// In the order of the types; a name may occur several times.
     found: Vec<(Wanted, u32, Type<'a>)>,
 }
 
 impl<'a> Lookup<'a> {
-    /// Looks for all these names in one pass, which ends when each was met
-    /// once.  What is not there is told when it is asked for.
+    /// Searches for all these names in one pass, which ends once each was found.  A missing
+    /// name is reported only by the method that needs it.
     pub fn new(btf: Btf<'a>, wanted: &[Wanted]) -> Self {
-        // Most types are passed over by their kind, most others by their first letter.
+        // Most types are skipped by their kind, most of the rest by the first byte of their
+        // name.
         let (mut kinds, mut kinds_by_letter) = (0_u32, [0_u32; 256]);
         for Wanted { kind, name } in wanted {
             if let Some(first) = name.bytes().next() {
@@ -182,7 +180,7 @@ impl<'a> Lookup<'a> {
         Self { types, found }
     }
 
-    /// Everything of a name.
+    /// All entities with this name.
     fn named(&self, wanted: Wanted) -> impl Iterator<Item = (u32, &Type<'a>)> {
         self.found.iter().filter(move |(one, ..)| *one == wanted).map(|(_, id, ty)| (*id, ty))
     }
@@ -191,33 +189,32 @@ impl<'a> Lookup<'a> {
         self.named(wanted).next().map(|(id, _)| id).ok_or(NotFound::Name(wanted))
     }
 
-    /// The number of a struct, as `bpf_rdonly_cast` takes it.
+    /// The BTF id of a struct, as `bpf_rdonly_cast` expects it.
     pub fn structure(&self, name: &'static str) -> Result<u32, NotFound> {
         self.id(Wanted::structure(name))
     }
 
-    /// How many bytes a struct has.
+    /// The size of a struct in bytes.
     pub fn bytes(&self, name: &'static str) -> Result<u32, NotFound> {
         let wanted = Wanted::structure(name);
         self.named(wanted).next().map(|(_, ty)| ty.size_or_type).ok_or(NotFound::Name(wanted))
     }
 
-    /// The number of a function, to call it or to attach to it.
+    /// The BTF id of a function, to call it or attach to it.
     pub fn function(&self, name: &'static str) -> Result<u32, NotFound> {
         self.id(Wanted::function(name))
     }
 
-    /// The number of a typedef; a program is attached to a tracepoint by that
-    /// of `btf_trace_NAME`.
+    /// The BTF id of a typedef; a program attaches to a tracepoint through the id of
+    /// `btf_trace_NAME`.
     pub fn typedef(&self, name: &'static str) -> Result<u32, NotFound> {
         self.id(Wanted::typedef(name))
     }
 
-    /// Where a member of a struct lies.  A point leads into a member that is a
-    /// structure itself; members of structures without a name count as those of
-    /// the one around them.
+    /// The position of a member of a struct.  A dot in the path enters a member that is itself
+    /// a structure; members of anonymous structures count as members of the enclosing one.
     ///
-    /// Of several structs of the same name, the first that has it answers.
+    /// If several structs have the same name, the first that has the member is used.
     pub fn member(&self, structure: &'static str, path: &'static str) -> Result<Member, NotFound> {
         let wanted = Wanted::structure(structure);
         self.id(wanted)?;
@@ -226,10 +223,10 @@ impl<'a> Lookup<'a> {
             .ok_or(NotFound::Member { structure, path })
     }
 
-    /// Where members lie, each given by its struct and its path.
+    /// The positions of members, each given by its struct and path.
     ///
     /// # Errors
-    /// The first that is not found.
+    /// The first member that was not found.
     pub fn members<const N: usize>(
         &self,
         names: &[(&'static str, &'static str); N],
@@ -246,10 +243,10 @@ impl<'a> Lookup<'a> {
         Ok(())
     }
 
-    /// The numbers of types and functions.
+    /// The BTF ids of types and functions.
     ///
     /// # Errors
-    /// The first that is not found.
+    /// The first name that was not found.
     pub fn ids<const N: usize>(&self, wanted: [Wanted; N]) -> Result<[u32; N], NotFound> {
         let mut found = [0; N];
         for (wanted, place) in wanted.into_iter().zip(&mut found) {
@@ -258,7 +255,7 @@ impl<'a> Lookup<'a> {
         Ok(found)
     }
 
-    /// Which argument of a function has this name, counted from 0.
+    /// The index of the function's argument with this name.
     pub fn argument(&self, function: &'static str, name: &'static str) -> Result<usize, NotFound> {
         let wanted = Wanted::function(function);
         self.id(wanted)?;
@@ -270,8 +267,7 @@ impl<'a> Lookup<'a> {
         self.named(wanted).find_map(|(_, ty)| position(ty)).ok_or(NotFound::Argument { function, name })
     }
 
-    /// The type that a type stands for: what it is without its other names and
-    /// qualifiers.
+    /// Resolves typedefs and qualifiers to the underlying type.
     fn behind(&self, mut id: u32) -> Option<(u32, Type<'a>)> {
         for _ in 0..ALIASES {
             let ty = self.types.get(id)?;
@@ -284,7 +280,7 @@ impl<'a> Lookup<'a> {
         None
     }
 
-    /// Follows a path from a structure on.
+    /// Follows a path of members from a structure.
     fn along(&self, structure: &Type<'a>, path: &str) -> Option<Member> {
         let mut steps = path.split('.');
         let (mut bit, mut member) = self.step(structure, steps.next()?)?;
@@ -297,8 +293,8 @@ impl<'a> Lookup<'a> {
         self.located(bit, &member)
     }
 
-    /// A member by its name, also within structures that have none, and the
-    /// bits that come before it.
+    /// Finds a member by name, also within anonymous structures, and returns it with its bit
+    /// offset.
     fn step(&self, structure: &Type<'a>, name: &str) -> Option<(u32, crate::btf::Member<'a>)> {
         if name.is_empty() {
             return None;
@@ -322,12 +318,12 @@ impl<'a> Lookup<'a> {
         None
     }
 
-    /// How what lies so many bits behind the beginning is loaded.
+    /// Computes how to load a member that begins at bit offset `bit`.
     fn located(&self, bit: u32, member: &crate::btf::Member<'_>) -> Option<Member> {
         let (type_id, ty) = self.behind(member.type_id)?;
         let bytes = self.size(&ty)?;
         let is_loadable = matches!(ty.kind, BTF_KIND_INT | BTF_KIND_PTR | BTF_KIND_ENUM | BTF_KIND_ENUM64);
-        // Old compilers' bit-fields have an integer type of their own.
+        // Older compilers give each bit-field its own integer type.
         let int = ty.int().filter(|int| bytes.checked_mul(8) != Some(int.bits.into()));
         let (bit, count) = match (member.bitfield_bits, int) {
             (0, Some(int)) => (bit.checked_add(int.bit_offset.into())?, u32::from(int.bits)),
@@ -338,7 +334,7 @@ impl<'a> Lookup<'a> {
             let offset = bit.is_multiple_of(8).then_some(bit / 8)?;
             return Some(Member { offset, bytes, width, bits: None, type_id });
         }
-        // The narrowest number that lies at a multiple of its size and has all bits.
+        // The narrowest naturally aligned integer that contains all bits.
         let last = bit.checked_add(count - 1)?;
         let width = [Width::U8, Width::U16, Width::U32, Width::U64]
             .into_iter()
@@ -349,7 +345,7 @@ impl<'a> Lookup<'a> {
         Some(Member { offset: bit / (8 * bytes) * bytes, bytes, width: Some(width), bits, type_id })
     }
 
-    /// How many bytes a type has, which is none of other names or qualifiers.
+    /// The size of a type in bytes; `None` for typedefs and qualifiers.
     fn size(&self, ty: &Type<'a>) -> Option<u32> {
         let (mut ty, mut count) = (*ty, 1_u32);
         for _ in 0..ALIASES {
@@ -360,7 +356,7 @@ impl<'a> Lookup<'a> {
                     ty = self.behind(array.type_id)?.1;
                     continue;
                 }
-                // The only pointers that are looked at are those of a 64-bit kernel.
+                // Only the BTF of 64-bit kernels is read.
                 BTF_KIND_PTR => Width::U64.bytes(),
                 BTF_KIND_INT | BTF_KIND_ENUM | BTF_KIND_ENUM64 | BTF_KIND_STRUCT | BTF_KIND_UNION => {
                     ty.size_or_type

@@ -1,4 +1,4 @@
-//! Labels, wherever they are bound, and mistakes.
+//! Labels bound before or after their use, and errors of the assembler.
 
 #![allow(clippy::cast_possible_wrap, reason = "small, known numbers; each cast is meant")]
 
@@ -17,7 +17,7 @@ impl Random {
     }
 }
 
-/// How an instruction says where it leads to.
+/// Which member of an instruction holds the distance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Says {
     Off,
@@ -27,9 +27,9 @@ enum Says {
 /// A program of random instructions.
 struct Sample {
     assembler: Assembler,
-    /// Each instruction that has a label, and how it should say where that is.
+    /// Each instruction that uses a label, and the member that should hold the distance.
     uses: Vec<(usize, Label, Says)>,
-    /// Where labels are, counted apart from the assembler.
+    /// The positions of labels, counted independently of the assembler.
     bound: Vec<(Label, usize)>,
 }
 
@@ -187,7 +187,7 @@ fn a_bit_field_is_shifted_out_of_its_bytes() {
         let insns = a.finish().expect("a program").insns;
         assert_eq!(insns.len(), 3);
         assert_eq!(insns[0], Insn::load(width.expect("a width"), R2, R1, 8));
-        // What the two shifts leave of all ones and of all the others.
+        // The two shifts must keep exactly the bits of the bit-field and drop all others.
         let shifted = |word: u64| word << insns[1].imm >> insns[2].imm;
         let own = (u64::MAX >> (64 - u32::from(count))) << shift;
         assert_eq!(shifted(own), own >> shift);

@@ -1,8 +1,8 @@
-//! Types by number, from a pass that kept where every 64th begins.
+//! Types by id, from a pass that stored the offset of every 64th type.
 //!
-//! The kernel has over a hundred thousand types, of which a look-up by name
-//! asks for some dozens by number: steps from the last mark before a type cost
-//! less than a list of where each begins.
+//! The kernel has over a hundred thousand types, of which a lookup by name needs some dozens
+//! by id: walking from the last stored offset costs less than storing the offset of every
+//! type.
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
@@ -10,10 +10,10 @@ use std::ops::ControlFlow;
 
 use super::{Btf, Type, Types};
 
-/// How far marks lie apart.
+/// The number of types from one mark to the next.
 const APART: u32 = 64;
 
-/// Where every 64th type begins, as far as a pass went.
+/// The offset of every 64th type, up to the end of the pass.
 #[derive(Clone, Debug)]
 pub struct Marks<'a> {
     btf: Btf<'a>,
@@ -21,7 +21,7 @@ pub struct Marks<'a> {
 }
 
 impl<'a> Marks<'a> {
-    /// Shows each type to `visit`, with its number, until that breaks off.
+    /// Calls `visit` with the id of each type and the type, until it returns `Break`.
     pub fn scan(btf: Btf<'a>, mut visit: impl FnMut(u32, &Type<'a>) -> ControlFlow<()>) -> Self {
         let mut offsets = Vec::new();
         let mut types = btf.types();
@@ -38,13 +38,13 @@ impl<'a> Marks<'a> {
         Self { btf, offsets }
     }
 
-    /// The type of a number, also beyond where the pass ended; `None` for 0,
-    /// which is `void`, and for a number that no type has.
+    /// The type with this id, even beyond the end of the pass; `None` for 0, which is `void`,
+    /// and for unknown ids.
     pub fn get(&self, id: u32) -> Option<Type<'a>> {
         let wanted = (id.checked_sub(1)? / APART) as usize;
         let mark = wanted.min(self.offsets.len().checked_sub(1)?);
         let at = *self.offsets.get(mark)? as usize;
-        // The number of the type before the one at the mark.
+        // The id of the type before the one at the mark.
         let before = APART * mark as u32;
         let mut types = Types { btf: self.btf, at, id: before };
         types.nth((id - before - 1) as usize).map(|(_, ty)| ty)

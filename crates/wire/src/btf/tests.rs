@@ -1,4 +1,4 @@
-//! Made-up BTF, the kernel's own, and bytes that are neither.
+//! Tests on made-up BTF, on the running kernel's, and on damaged bytes.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -8,7 +8,7 @@
 
 use super::*;
 
-/// BTF in the making.
+/// BTF under construction.
 #[derive(Default)]
 pub(crate) struct Made {
     types: Vec<u8>,
@@ -31,7 +31,7 @@ impl Made {
         at
     }
 
-    /// Adds a type; `info` is its kind, its number of elements and its flag.
+    /// Adds a type; the tuple holds its kind, its number of elements and its flag.
     pub(crate) fn ty(
         &mut self,
         name: &str,
@@ -87,7 +87,7 @@ fn every_kind() -> Vec<u8> {
     made.bytes()
 }
 
-/// The types of the kernel that runs; says why they cannot be read.
+/// The types of the running kernel; if they cannot be read, prints the reason.
 pub(crate) fn running_kernel() -> Option<Vec<u8>> {
     match std::fs::read("/sys/kernel/btf/vmlinux") {
         Ok(bytes) => Some(bytes),
@@ -156,7 +156,7 @@ fn a_kind_that_is_not_known_is_passed_over_where_its_length_is() {
     let bytes = made.bytes();
     let last = Btf::new(&bytes).expect("well made").types().last().expect("three");
     assert_eq!((last.0, last.1.name()), (3, &b"after"[..]));
-    // An older header is shorter, whatever follows it.
+    // An older header is shorter; bytes that follow it are not layouts.
     made.layouts.clear();
     let bytes = made.bytes();
     assert!(Btf::new(&bytes).expect("well made").layouts.is_empty());
@@ -177,7 +177,7 @@ fn what_is_no_btf_is_refused() {
     }
 }
 
-/// Reads all there is to read.
+/// Reads everything that the types hold, and counts it.
 fn read_all(bytes: &[u8]) -> usize {
     let Some(btf) = Btf::new(bytes) else { return 0 };
     let mut seen = 0;

@@ -1,8 +1,8 @@
-//! Floating-point numbers as `printf("%f")` writes them, of three sizes.
+//! Formats floating-point numbers of three sizes as `printf("%f")` does.
 //!
-//! Each is a mantissa of up to 64 bits times a power of two, so that its
-//! decimal digits are integer arithmetic: six places, rounded to the nearest,
-//! halves to even, as glibc does.
+//! Each number is a mantissa of up to 64 bits times a power of two, so its decimal digits
+//! follow from integer arithmetic: six decimals, rounded to nearest, ties to even, as in
+//! glibc.
 //!
 //! Source: printf(3); IEEE 754; the x87 format of `long double`.
 
@@ -10,8 +10,8 @@
 
 use std::io::Write as _;
 
-/// Appends a `float`, a `double` or an x87 `long double`, by its size.
-/// `false` if there is no number of that size.
+/// Appends a `float`, a `double` or an x87 `long double`, depending on its size.  Returns
+/// `false` for other sizes.
 pub(super) fn put(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     match *bytes {
         [a, b, c, d] => put_double(out, f32::from_ne_bytes([a, b, c, d]).into()),
@@ -35,8 +35,7 @@ fn put_double(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-/// The mantissa's highest bit is written out: where it is missing, the number
-/// is none.
+/// This format stores the mantissa's highest bit; without it, the number is invalid.
 fn put_long_double(out: &mut Vec<u8>, bits: u128) {
     const WHOLE: u64 = 1 << 63;
     let (mantissa, exponent) = (bits as u64, (bits >> 64) as i32 & 0x7fff);
@@ -56,11 +55,11 @@ fn put_sign(out: &mut Vec<u8>, negative: bool) {
     }
 }
 
-/// Appends `mantissa * 2^exponent` with six places.
+/// Appends `mantissa * 2^exponent` with six decimals.
 fn put_fixed(out: &mut Vec<u8>, mantissa: u64, exponent: i32) {
     const PLACES: u128 = 1_000_000;
     let Ok(left) = u32::try_from(exponent) else {
-        // Millionths, of which there are fewer than 2^84.
+        // In millionths, fewer than 2^84.
         let scaled = u128::from(mantissa) * PLACES;
         let rounded = match exponent.unsigned_abs() {
             right @ ..=100 => {
@@ -72,7 +71,7 @@ fn put_fixed(out: &mut Vec<u8>, mantissa: u64, exponent: i32) {
         let _ = write!(out, "{}.{:06}", rounded / PLACES, rounded % PLACES);
         return;
     };
-    // Nine digits to a limb, the lowest first.
+    // Nine digits per limb, the lowest limb first.
     const LIMB: u64 = 1_000_000_000;
     let mut limbs = vec![mantissa % LIMB, mantissa / LIMB % LIMB, mantissa / LIMB / LIMB];
     let mut shifts = left;
@@ -104,7 +103,7 @@ mod tests {
         String::from_utf8(out).expect("digits")
     }
 
-    /// What `printf("%f")` of glibc 2.41 writes.
+    /// Expected output from glibc 2.41's `printf("%f")`.
     #[test]
     fn doubles_are_printf_s() {
         for (value, want) in [
@@ -130,7 +129,7 @@ mod tests {
         assert!(!put(&mut Vec::new(), &[0; 12]));
     }
 
-    /// The standard library's own digits are exact too.
+    /// The standard library prints exact digits too.
     #[test]
     fn random_doubles_agree_with_the_standard_library() {
         let mut rng = fastrand::Rng::with_seed(1);

@@ -1,14 +1,13 @@
 //! Types as C writes them: `struct flow *`, `int (*)(int a, char *)`.
 //!
-//! Where several types of one name are named in a value, all but the first
-//! get a number (`flow___2`), in the order in which they are named: structs,
-//! unions and enumerations count together, typedefs apart.  Qualifiers are
-//! left out.
+//! If several types in a value have the same name, all but the first get a number
+//! (`flow___2`), in the order of their appearance: structs, unions and enumerations are
+//! counted together, typedefs separately.  Qualifiers are omitted.
 //!
-//! Invariant: types that name themselves end: a name has at most
-//! [`LONGEST`] bytes, then `...`.
+//! Invariant: names of recursive types are finite: a name has at most [`LONGEST`] bytes and is
+//! then cut with `...`.
 //!
-//! Source: the text of ss 7.3 with libbpf on maps made for it.
+//! Source: the text of ss 7.3 with libbpf for maps made for this purpose.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -22,30 +21,30 @@ use sockdiag_wire::btf::{
 use crate::model::BpfComplaint;
 use crate::number::{put_name, put_u64};
 
-/// Bytes of a name, and how deep functions in functions go; nothing that a
-/// compiler writes comes near.
+/// The maximum length of a name in bytes, and the maximum nesting of function types; compilers
+/// generate far less.
 const LONGEST: usize = 4096;
 const DEEPEST: usize = 16;
-/// Types between a type and the one that it is made of.
+/// The maximum number of types between a type and its base type.
 const FARTHEST: usize = 64;
 
-/// Names of types, as they are named in one value.
+/// Assigns names to the types in one value.
 pub(super) struct Names<'t, 'a> {
     types: &'t Index<'a>,
-    /// How many types have a name, and which of them a type is.
+    /// The number of types with each name, and each type's own number among them.
     tags: HashMap<&'a [u8], u32>,
     typedefs: HashMap<&'a [u8], u32>,
     numbers: HashMap<u32, u32>,
 }
 
-/// What makes one type of another.
+/// A step from a type to the type it is derived from.
 enum Link<'a> {
     Pointer,
     Array(u32),
     Function(Type<'a>),
 }
 
-/// A type's name that is being written.
+/// The name of a type while it is being written.
 struct Writing<'w> {
     out: &'w mut Vec<u8>,
     start: usize,
@@ -77,7 +76,7 @@ impl<'t, 'a> Names<'t, 'a> {
         }
     }
 
-    /// Appends the declaration of `name` as a thing of that type.
+    /// Appends the C declaration of `name` with this type.
     fn declare(
         &mut self,
         to: &mut Writing<'_>,
@@ -110,7 +109,8 @@ impl<'t, 'a> Names<'t, 'a> {
                 BTF_KIND_INT | BTF_KIND_FLOAT | BTF_KIND_STRUCT | BTF_KIND_UNION | BTF_KIND_ENUM
                 | BTF_KIND_ENUM64 | BTF_KIND_FWD | BTF_KIND_TYPEDEF => break Some(ty),
                 kind => {
-                    // It is told where it is found and where it would be named.
+                    // Reported twice, like the reference: where the type is found, and where
+                    // it would be named.
                     said(BpfComplaint::Declaration { kind, id: base });
                     said(BpfComplaint::Declaration { kind, id: base });
                     return;
@@ -123,7 +123,7 @@ impl<'t, 'a> Names<'t, 'a> {
         self.declarator(to, &links, name, false, level, said);
     }
 
-    /// Appends what stands before the name of a thing of that type.
+    /// Appends the part of a declaration before the name.
     fn put_base(&mut self, to: &mut Writing<'_>, id: u32, ty: Option<Type<'a>>) {
         let Some(ty) = ty else { return to.put(b"void") };
         let name = ty.name();
@@ -133,13 +133,14 @@ impl<'t, 'a> Names<'t, 'a> {
                 to.put(if is_union { b"union" } else { b"struct" });
                 to.put(if name.is_empty() { b"" } else { b" " });
             }
-            // With a blank even where no name follows.
+            // The blank is printed even if no name follows.
             BTF_KIND_ENUM | BTF_KIND_ENUM64 => to.put(b"enum "),
             _ => {}
         }
         let mut text = Vec::new();
         put_name(&mut text, name);
-        // What is only named here is what has that name elsewhere.
+        // A forward declaration, an integer or a float shares its name with the same type
+        // elsewhere, so it gets no number.
         let only_named = ty.kind == BTF_KIND_FWD
             || ty.kind == BTF_KIND_ENUM && ty.vlen == 0
             || matches!(ty.kind, BTF_KIND_INT | BTF_KIND_FLOAT);
@@ -162,14 +163,14 @@ impl<'t, 'a> Names<'t, 'a> {
         to.put(&text);
     }
 
-    /// Appends what stands around and behind the name, from the inside out:
-    /// the last link is the one next to the base.
+    /// Appends the parts of a declaration around and after the name, from the inside out: the
+    /// last link is the one next to the base type.
     fn declarator(
         &mut self,
         to: &mut Writing<'_>,
         links: &[Link<'a>],
         name: &[u8],
-        // Behind a star or a parenthesis no blank is written.
+        // No blank is printed after a star or a parenthesis.
         close: bool,
         level: usize,
         said: &mut dyn FnMut(BpfComplaint),

@@ -1,4 +1,4 @@
-//! Values with their text in the reference, and values that are noise.
+//! Values whose text in the reference is known, and random values.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
@@ -9,7 +9,7 @@ use sockdiag_testkit::maps::values::{self, Value};
 use super::put_value;
 use crate::model::{BpfComplaint, BpfMap};
 
-/// The text of a value, and what was said of its types.
+/// The text of a value, and the complaints about its types.
 fn dump(value: &Value, oneline: bool) -> (String, Vec<BpfComplaint>) {
     let size = value.bytes.len() as u32;
     let map = BpfMap::new(1, size, value.ty, value.btf.to_bytes()).expect("BTF");
@@ -32,7 +32,7 @@ fn named(name: &str) -> Value {
     values::all().into_iter().find(|value| value.name == name).unwrap_or_else(|| panic!("no value {name}"))
 }
 
-/// What ss 7.3 prints of these values.
+/// The output of ss 7.3 for these values.
 #[test]
 fn values_read_as_the_reference_writes_them() {
     for (name, want) in [
@@ -75,7 +75,8 @@ fn lines_are_indented_below_the_map() {
     );
 }
 
-/// The kernel accepts a function that takes itself; the reference does not end.
+/// The kernel accepts a function type that takes itself as a parameter; the reference then
+/// loops forever.
 #[test]
 fn types_that_name_themselves_end() {
     let endless = value(&[1; 8], |b, int| {
@@ -97,7 +98,7 @@ fn names_of_types_hold_no_control_characters() {
     assert_eq!(dump(&odd, true).0, "(a\\012\\033[2J)16843009");
 }
 
-/// Types that no kernel accepts: they end, whatever they refer to.
+/// Types that no kernel accepts: printing terminates whatever they refer to.
 #[test]
 fn cycles_and_giants_end() {
     for (bytes, ty) in [
@@ -125,8 +126,8 @@ fn cycles_and_giants_end() {
     }
 }
 
-/// Damaged types, values of other types, and noise: nothing panics, and
-/// everything ends.
+/// Damaged types, values of other types, and random bytes: nothing panics, and everything
+/// terminates.
 #[test]
 fn no_types_and_no_bytes_panic() {
     let values = values::all();
@@ -137,7 +138,7 @@ fn no_types_and_no_bytes_panic() {
         let mut btf = value.btf.to_bytes();
         let mut bytes = value.bytes.clone();
         match round % 4 {
-            // Words of types, of which many are type numbers, sizes and counts.
+            // Replaces words of the types, many of which are type ids, sizes and counts.
             0 | 1 => {
                 for _ in 0..rng.usize(1..4) {
                     let at = 24 + 4 * rng.usize(..(btf.len() - 24) / 4);

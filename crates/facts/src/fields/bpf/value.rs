@@ -1,22 +1,20 @@
-//! A value as its type says: `(struct flow){.packets = (u64)7,}`.
+//! Prints a value according to its type: `(struct flow){.packets = (u64)7,}`.
 //!
-//! The text is C's notation with a cast before each value, except inside
-//! arrays.  Bytes of an array of one-byte integers are characters up to the
-//! first NUL.  Three things of the walk outlast what they were meant for, in
-//! the reference as here:
+//! The text is C's notation with a cast before each value, except inside arrays.  Arrays of
+//! one-byte integers are printed as characters up to the first NUL.  As in the reference,
+//! three states leak beyond their purpose:
 //!
-//! * once an array of one-byte integers was met, every one-byte integer is a
-//!   character; and after a NUL among these, outside an array, the others are
-//!   left empty;
-//! * where a value in an array cannot be shown, the array goes on, one step
-//!   deeper for each struct that was left in its middle;
-//! * a signed number of an enumeration that has no name for it is written
-//!   without the comma that parts it from the next.
+//! * after the first array of one-byte integers, every one-byte integer is printed as a
+//!   character; after a NUL among these outside an array, further ones are empty;
+//! * if an element of an array cannot be printed, the array continues, one indentation level
+//!   deeper for each unfinished struct;
+//! * a signed value of an enumeration that has no name is printed without the comma that
+//!   separates it from the next value.
 //!
-//! Invariant: any types and any bytes end, after at most [`STEPS`] values and
+//! Invariant: printing terminates for any types and bytes, after at most [`STEPS`] values and
 //! [`LONGEST`] bytes.
 //!
-//! Source: the text of ss 7.3 with libbpf on maps made for it;
+//! Source: the text of ss 7.3 with libbpf for maps made for this purpose;
 //! Documentation/bpf/btf.rst.
 
 #![allow(
@@ -40,25 +38,25 @@ use super::names::Names;
 use crate::model::{BpfComplaint, BpfMap};
 use crate::number::{put_i64, put_name, put_u64};
 
-/// Why a value cannot be shown, as the negative error number that is printed.
+/// Why a value cannot be printed, as the negative error number that appears in the output.
 type Errno = i32;
 const E2BIG: Errno = -errno::E2BIG;
 const EINVAL: Errno = -errno::EINVAL;
 
-/// Values in one value, and bytes of its text.
+/// The maximum number of nested values in one value, and of bytes in its text.
 const STEPS: u32 = 1 << 20;
 const LONGEST: usize = 4 << 20;
-/// Values inside values; the kernel allows 32.
+/// The maximum nesting depth of values; the kernel allows 32.
 const DEEPEST: usize = 64;
-/// Typedefs and qualifiers between a type and what it is.
+/// The maximum number of typedefs and qualifiers before the underlying type.
 const FARTHEST: usize = 64;
-/// Tabs before the outermost value.
+/// The number of tabs before the outermost value.
 const INDENT: usize = 2;
 
-/// Appends the value that a map holds.
+/// Appends the text of a value from a map.
 ///
 /// # Errors
-/// The negative error number that is printed behind what could be shown.
+/// The negative error number to print after the part that could be printed.
 pub fn put_value(
     out: &mut Vec<u8>,
     map: &BpfMap,
@@ -87,14 +85,14 @@ pub fn put_value(
     dump.value(b"", map.value_type(), Place::default())
 }
 
-/// Where a value lies.
+/// The position of a value.
 #[derive(Clone, Copy, Default)]
 struct Place {
-    /// Bytes before it.
+    /// Number of bytes before it.
     byte: usize,
-    /// Bits before it in its first byte.
+    /// Number of bits before it in its first byte.
     bit: u32,
-    /// How many bits it has, where it is a bit-field; else 0.
+    /// Number of bits of a bit-field; 0 for other values.
     bits: u32,
 }
 
@@ -104,7 +102,7 @@ impl Place {
     }
 }
 
-/// The walk through one value.
+/// The traversal of one value.
 struct Dump<'d, 'a> {
     types: &'d Index<'a>,
     pointer_size: u32,
@@ -113,24 +111,24 @@ struct Dump<'d, 'a> {
     said: &'d mut dyn FnMut(BpfComplaint),
     oneline: bool,
     data: &'d [u8],
-    /// How far the text is indented.
+    /// The indentation level of the text.
     depth: usize,
-    /// How many values this one is inside of.
+    /// The number of enclosing values.
     level: usize,
-    /// Whether values are an array's, which have no casts.
+    /// Whether the current values are elements of an array, which have no casts.
     in_array: bool,
-    /// Whether one-byte integers are characters.
+    /// Whether one-byte integers are printed as characters.
     chars: bool,
-    /// Whether a character was NUL.
+    /// Whether a NUL character was met.
     ended: bool,
-    /// Values that may still come.
+    /// The number of values that may still be printed.
     steps: u32,
-    /// Where the text must end.
+    /// The maximum length of the output.
     end: usize,
 }
 
 impl<'a> Dump<'_, 'a> {
-    /// Appends the value at a place, with what stands before it.
+    /// Appends the value at a position, with the text before it.
     fn value(&mut self, name: &[u8], id: u32, place: Place) -> Result<(), Errno> {
         if self.is_spent() || self.level >= DEEPEST {
             return Err(E2BIG);
@@ -185,7 +183,7 @@ impl<'a> Dump<'_, 'a> {
         self.steps == 0 || self.out.len() >= self.end
     }
 
-    /// What a type is, behind typedefs and qualifiers.
+    /// Resolves typedefs and qualifiers to the underlying type.
     fn resolve(&self, mut id: u32) -> Option<Type<'a>> {
         for _ in 0..FARTHEST {
             let ty = self.types.get(id)?;
@@ -198,7 +196,7 @@ impl<'a> Dump<'_, 'a> {
         None
     }
 
-    /// The size of a value in bytes; `None` for what is no type of values.
+    /// The size of a value in bytes; `None` if the type has no values.
     fn size_of(&self, ty: &Type<'a>) -> Option<u64> {
         let mut ty = *ty;
         let mut count = 1_u64;
@@ -234,7 +232,7 @@ impl<'a> Dump<'_, 'a> {
         }
     }
 
-    /// What parts a value from the next; the outermost has none.
+    /// Appends the separator after a value; the outermost value has none.
     fn put_comma(&mut self) {
         if self.depth > 0 {
             self.out.push(b',');
@@ -242,13 +240,13 @@ impl<'a> Dump<'_, 'a> {
         }
     }
 
-    /// The bytes of a value, of which [`Dump::value`] knows that they are there.
+    /// The bytes of a value; [`Dump::value`] has checked that they exist.
     fn bytes(&self, place: Place, size: usize) -> &[u8] {
         let from = self.data.get(place.byte..).unwrap_or_default();
         from.get(..size).unwrap_or(from)
     }
 
-    /// An unsigned number of 1, 2, 4 or 8 bytes.
+    /// Reads an unsigned number of 1, 2, 4 or 8 bytes.
     fn unsigned(&self, place: Place, size: u32) -> Option<u64> {
         let bytes = self.bytes(place, size as usize);
         match *bytes {
@@ -259,14 +257,14 @@ impl<'a> Dump<'_, 'a> {
         }
     }
 
-    /// The same with its sign.
+    /// Reads a signed number of these sizes.
     fn signed(&self, place: Place, size: u32) -> Option<i64> {
         let unused = 64 - 8 * size.min(8);
         Some((self.unsigned(place, size)? << unused) as i64 >> unused)
     }
 
-    /// A bit-field, without sign.  As many bytes are looked at as its type
-    /// has, and bits beyond these are zero.
+    /// Reads an unsigned bit-field.  Only as many bytes as its type has are read; bits beyond
+    /// them are zero.
     fn bit_field(&mut self, size: u32, place: Place) -> Result<u64, Errno> {
         if !matches!(size, 1 | 2 | 4 | 8) {
             (self.said)(BpfComplaint::BitFieldSize { size });
@@ -277,8 +275,8 @@ impl<'a> Dump<'_, 'a> {
             *to = *from;
         }
         let word = u64::from_le_bytes(bytes);
-        // Where 64 bits do not hold all of it, the shift counts as the
-        // processor counts.
+        // If the bit-field exceeds 64 bits, the shift amount wraps as it does on the
+        // processor.
         let left = 64_u32.wrapping_sub(place.bit + place.bits);
         Ok(word.wrapping_shl(left).wrapping_shr(64_u32.wrapping_sub(place.bits)))
     }
@@ -352,7 +350,7 @@ impl<'a> Dump<'_, 'a> {
         } else {
             self.unsigned(place, size).ok_or(EINVAL)? as i64
         };
-        // Up to 32 bits, values have a sign whatever the type says.
+        // Values of up to 32 bits are compared as signed, whatever the type says.
         let named = ty.values().find(|named| {
             let known = if wide { named.value } else { i64::from(named.value as i32) };
             known == value
@@ -414,7 +412,7 @@ impl<'a> Dump<'_, 'a> {
             if self.ended {
                 break;
             }
-            // An element that cannot be shown does not keep the others back.
+            // An element that cannot be printed does not prevent printing the others.
             let _ = self.value(b"", array.type_id, Place::at(byte));
             if self.is_spent() {
                 return Err(E2BIG);

@@ -1,5 +1,5 @@
-//! Every derived row on crafted pairs of looks: each number of a pair is another
-//! one, so that no other formula gives the same value.
+//! Every derived field on made-up pairs of observations.  All numbers of a pair differ, so
+//! that no other formula gives the same value.
 
 use sockdiag_wire::attr::put;
 use sockdiag_wire::inet_diag::INET_DIAG_INFO;
@@ -33,12 +33,12 @@ fn reply(state: u8, info: &[u8]) -> Vec<u8> {
 
 const SECOND: u64 = 1_000_000_000;
 
-/// From 1.9 to 2.1 seconds lie between the two.
+/// The observations are 1.9 to 2.1 seconds apart.
 const THEN: Window = Window::new(10 * SECOND, 10 * SECOND + SECOND / 10);
 const NOW: Window = Window::new(12 * SECOND, 12 * SECOND + SECOND / 10);
 
-/// What a field says of a socket that was looked at twice, with no more counters
-/// kept than it asks for.
+/// The value of a field for a socket that was observed twice, keeping only the counters that
+/// the field needs.
 fn of_two(name: &str, before: &[u8], now: &[u8]) -> Option<f64> {
     let choice = Choice::new(Catalog::shared(), name).expect("a field");
     let slots = Slots::of(choice.needs().counters());
@@ -78,7 +78,7 @@ const BEFORE: &[(&str, u64)] = &[
     ("tcpi_dsack_dups", 1),
 ];
 
-/// What each gained in the two seconds.
+/// The gain of each counter in the two seconds.
 const GAINED: &[(&str, u64)] = &[
     ("tcpi_total_retrans", 40),
     ("tcpi_bytes_acked", 1_000_000),
@@ -100,8 +100,8 @@ fn pair() -> (Vec<u8>, Vec<u8>) {
     (info(BEFORE), info(&now))
 }
 
-/// The value and the error over two seconds, of which the windows leave a tenth
-/// open at either side.
+/// The values and errors over two seconds, whose windows leave a tenth of a second open on
+/// both sides.
 const WANT: &[(&str, f64, f64)] = &[
     ("rate.bytes_sent_per_s", 600_000.0, 1_200_000.0 / 1.9 - 600_000.0),
     ("rate.bytes_received_per_s", 150_000.0, 300_000.0 / 1.9 - 150_000.0),
@@ -148,7 +148,7 @@ fn every_row_of_two_looks_has_its_formula() {
     assert_eq!(of_two("age_opening_seen", &before, &now), Some(1.0));
 }
 
-/// Before Linux 4.19 the kernel counts segments sent again, and no bytes.
+/// Before Linux 4.19 the kernel counts retransmitted segments, but not bytes.
 #[test]
 fn an_old_kernel_has_what_its_counters_tell() {
     let (before, now) = pair();
@@ -212,8 +212,8 @@ fn rows_of_one_look_have_their_formulas() {
     assert_eq!(of_row("idle_ms", 10, &info(&all), None), None, "a listener moves no data");
 }
 
-/// No derived row is without a test of its formula: those of two looks are counted
-/// above, the others are these.
+/// The formula of every derived field is tested: those of two observations are counted above,
+/// the others are listed here.
 #[test]
 fn every_other_derived_row_is_tested() {
     let tested = ["delay.queue_us", "bdp_bytes", "notsent_us", "idle_ms", "ports.used_share"];
@@ -242,7 +242,7 @@ fn ports_are_a_share_of_those_there_are() {
     assert_eq!((of(0, 0), share(None)), (None, None), "all are reserved, or none is known");
 }
 
-/// The word is of the module that judges ends; here it is whose rows have one.
+/// `ending.rs` tests the words themselves; this tests which rows have one.
 #[test]
 fn only_what_ended_says_how() {
     let counters =
@@ -278,7 +278,7 @@ fn only_what_ended_says_how() {
     assert_eq!(ended_with(0, open, 40).as_deref(), Some("closed-by-us"), "nothing did");
 }
 
-/// The names by which people ask for them, and what groups do with them.
+/// The short names of these fields, and how groups combine them.
 #[test]
 fn they_are_rows_like_the_others() {
     let catalog = Catalog::shared();
@@ -303,7 +303,7 @@ fn they_are_rows_like_the_others() {
     }
 }
 
-/// Whoever leaves out sockets of which nothing changed goes by this.
+/// Code that omits unchanged sockets from a listing relies on this.
 #[test]
 fn a_field_changes_with_the_time_if_it_needs_the_clock() {
     let reply = |ago: u64| {

@@ -1,4 +1,4 @@
-//! How `ss` prints what packet sockets report.
+//! How `ss` prints the fields of packet sockets.
 
 use sockdiag_wire::packet_diag::{PACKET_FANOUT_QM, PacketInfo, PacketRing};
 
@@ -8,7 +8,7 @@ use crate::model::packet::PacketSocket;
 use crate::model::{Row, words};
 use crate::number::{put_hex, put_signed, put_u64};
 
-/// What goes before each part: a line of its own, or a blank with `-O`.
+/// Appends what precedes each part: a line break, or a blank with `-O`.
 fn put_lead(out: &mut Vec<u8>, style: Style) {
     out.extend_from_slice(if style.oneline { b" " } else { b"\n\t" });
 }
@@ -28,7 +28,7 @@ pub(super) fn fmt_info(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
     out.extend_from_slice(b" )");
 }
 
-/// `running` has no blank before it; every other flag has one, even where it comes first.
+/// `running` has no blank before it; every other flag has one, even if it is printed first.
 fn put_flags(out: &mut Vec<u8>, info: PacketInfo<'_>) {
     let flags = info.flags().unwrap_or(0);
     for (at, word) in FLAGS.iter().enumerate().filter(|(_, word)| flags & word.number.unwrap_or(0) != 0) {
@@ -70,8 +70,8 @@ pub(super) fn fmt_fanout(out: &mut Vec<u8>, row: &Row<'_>, style: Style) {
     out.push(b')');
 }
 
-/// What `ss` calls a way to share packets; it has no name for the newer ones
-/// nor for any with a flag.
+/// The name that `ss` has for a way to distribute packets; `None` for newer ones, and for any
+/// with a flag.
 fn fanout_name(kind: u16) -> Option<&'static str> {
     let word = words::by_number(FANOUTS, kind.into()).filter(|_| kind <= PACKET_FANOUT_QM)?;
     Some(word.name())

@@ -1,9 +1,8 @@
-//! What TCP tells of accurate ECN in its last word.
+//! The data about accurate ECN in the last word of `tcp_info`.
 //!
-//! Linux 6.18 and 6.19 sent two numbers of 16 bits there, 7.0 and later send
-//! bits, and the struct does not tell which.  The [`Abi`] of the kernel that sent
-//! it does; of a socket whose kernel is not known, such as one from a recording,
-//! these rows say nothing.
+//! Linux 6.18 and 6.19 send two 16-bit numbers there, 7.0 and later send bit-fields, and the
+//! struct does not tell which.  The [`Abi`] of the sending kernel does; if the kernel is
+//! unknown, as for a recording, these fields are absent.
 //!
 //! Source: `struct tcp_info` (linux/tcp.h) of Linux 6.18 and 7.3.
 
@@ -16,11 +15,11 @@ use sockdiag_wire::tcp_info::{
     TCPI_ECN_MODE_RFC3168, TcpInfo,
 };
 
-/// The last word of a kernel that runs here, by the layout that it has.
+/// The last word in the layout of the sending kernel.
 enum Sent<'r> {
-    /// Two numbers.
+    /// Two 16-bit numbers.
     Numbers(TcpInfo<'r>),
-    /// Bits.
+    /// Bit-fields.
     Bits(TcpInfo<'r>),
 }
 
@@ -111,7 +110,7 @@ mod tests {
     #[cfg(target_endian = "little")]
     #[test]
     fn the_word_is_read_as_the_kernel_that_sent_it_lays_it_out() {
-        // A reply of TCP over IPv4 with a whole tcp_info.
+        // A reply for TCP over IPv4 with a complete tcp_info.
         let mut bytes = vec![0; 72];
         bytes[0] = 2;
         bytes.extend([28, 1, 2, 0]);

@@ -9,7 +9,7 @@ use crate::fields::{Field, Needs, Style, Text, Unit, plain};
 use crate::model::Row;
 use crate::number::{put_rate, put_u64};
 
-/// The rate of a socket that may send as fast as it can.
+/// The pacing rate of a socket without a limit.
 const UNLIMITED: u64 = u64::MAX;
 
 /// Rates and times.
@@ -138,8 +138,7 @@ pub(super) const FLOW: &[Field] = &[
     .text(Text::PartOf("tcp.busy_time_us")),
 ];
 
-/// Bits per second that one window in each round trip makes; `None` if
-/// nothing can be said.
+/// The rate of one window per round trip, in bits per second; `None` if a factor is unknown.
 fn send_rate(row: &Row<'_>) -> Option<f64> {
     let info = row.socket.tcp_info()?;
     let vegas = row.socket.attrs().and_then(|attrs| attrs.vegas());
@@ -153,7 +152,7 @@ fn send_rate(row: &Row<'_>) -> Option<f64> {
         .then(|| f64::from(cwnd) * f64::from(mss) * 8_000_000.0 / f64::from(rtt))
 }
 
-/// Bytes as bits, in the arithmetic of the reference.
+/// Converts bytes to bits, with the arithmetic of the reference.
 fn bits(bytes: u64) -> f64 {
     bytes as f64 * 8.0
 }

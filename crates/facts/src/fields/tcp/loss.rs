@@ -1,4 +1,4 @@
-//! Losses, repairs and buffers, and what `ss` does not print.
+//! Losses, retransmissions and buffers, and fields that `ss` does not print.
 //!
 //! Source: `struct tcp_info` (linux/tcp.h).
 
@@ -13,7 +13,7 @@ use crate::fields::{Field, Style, Text, Unit, Word};
 use crate::model::Row;
 use crate::number::{put_millis, put_signed, put_u64};
 
-/// What the kernel says where no round-trip time was measured yet.
+/// The kernel's number for a round-trip time that was not measured yet.
 const NO_MIN_RTT: u32 = u32::MAX;
 
 const CONGESTION_STATES: &[Word] = &[
@@ -31,7 +31,7 @@ const FASTOPEN_FAILURES: &[Word] = &[
     Word::new(TFO_SYN_RETRANSMITTED as u32, "syn-retransmitted"),
 ];
 
-/// Losses, repairs and buffers.
+/// Losses, retransmissions and buffers.
 pub(super) const LOSS: &[Field] = &[
     gauge(
         "tcp.unacked",
@@ -194,7 +194,7 @@ pub(super) const LOSS: &[Field] = &[
     .text(Text::Nonzero("rehash")),
 ];
 
-/// What `ss` does not print.
+/// Fields that `ss` does not print.
 pub(super) const SILENT: &[Field] = &[
     tcp("tcp.wscale", option_bit!(0x04), "Whether windows are scaled.", "TCPI_OPT_WSCALE"),
     tcp(

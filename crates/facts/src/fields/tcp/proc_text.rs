@@ -1,4 +1,4 @@
-//! What a line of /proc/net/tcp tells of a connection.
+//! The data about a connection in a line of /proc/net/tcp.
 //!
 //! Source: proc_net_tcp.rst.
 
@@ -9,12 +9,12 @@ use crate::model::proc_line::{ProcLine, USER_HZ};
 use crate::model::{Row, Table};
 use crate::number::{put_g, put_i64, put_u64};
 
-/// The line of a TCP socket: those of other tables have other columns there.
+/// The line of a TCP socket; lines of other tables have other columns.
 fn line<'r>(row: &'r Row<'r>) -> Option<&'r ProcLine<'r>> {
     row.socket.proc_line().filter(|_| row.socket.origin.table == Table::Tcp)
 }
 
-/// What `-i` shows of a line of /proc/net/tcp; times are in seconds there.
+/// Fields of `-i` from a line of /proc/net/tcp; times are printed in seconds.
 pub(in crate::fields) const PROC_TCP: &[Field] = &[
     proc(
         "proc.rto_ticks",
@@ -89,7 +89,7 @@ const fn proc(name: &'static str, read: Read, doc: &'static str) -> Field {
     Field::new(name, read, doc, "/proc/net/tcp").group(Groups::INFO)
 }
 
-/// A time in clock ticks as seconds, unless it is zero or `hidden`.
+/// Appends a time in clock ticks as seconds, unless it is zero or `hidden`.
 fn put_ticks(out: &mut Vec<u8>, name: &[u8], ticks: i32, hidden: i32) {
     if ticks != 0 && ticks != hidden {
         out.extend_from_slice(name);

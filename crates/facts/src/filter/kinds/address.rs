@@ -1,4 +1,4 @@
-//! Addresses, networks and hosts, as values of fields.
+//! Parses addresses, networks and hosts as values of fields.
 
 use super::{Reader, Subject};
 use crate::filter::error::{FilterError, Mismatch};
@@ -7,7 +7,7 @@ use crate::filter::host::{self, Prefix};
 use crate::model::{Addr, MessageKind, Table};
 
 impl Reader<'_, '_> {
-    /// An address, a network, a host.
+    /// Parses an address, a network or a host name.
     pub(super) fn addr(&mut self, subject: &Subject<'_>, text: &[u8]) -> Result<Vec<Wanted>, FilterError> {
         let wrong = |why| subject.wrong(text, why);
         let word = std::str::from_utf8(text).map_err(|_| wrong(Mismatch::Address))?;
@@ -48,7 +48,7 @@ impl Reader<'_, '_> {
     }
 }
 
-/// The parts of an address as it is written.
+/// The parts of a written address.
 struct Parts<'t> {
     addr: &'t str,
     in_brackets: bool,
@@ -57,7 +57,7 @@ struct Parts<'t> {
     port: Option<&'t str>,
 }
 
-/// Takes an address apart; `None` where brackets do not match.
+/// Splits an address into its parts; `None` if brackets do not match.
 fn split_addr(word: &str) -> Option<Parts<'_>> {
     let (inside, behind, in_brackets) = match word.strip_prefix('[') {
         Some(rest) => {
@@ -66,8 +66,8 @@ fn split_addr(word: &str) -> Option<Parts<'_>> {
         }
         None => (word, "", false),
     };
-    // Behind a bracket a length or a port; else a port behind a single colon, or a
-    // wildcard behind the colons of an IPv6 address.
+    // After a bracket come a prefix length and a port.  Otherwise a port follows a single
+    // colon, or a wildcard follows the colons of an IPv6 address.
     let (inside, len, port) = if in_brackets {
         let (len, port) = match behind.split_once(':') {
             Some((len, port)) => (len, Some(port)),
@@ -99,12 +99,12 @@ fn split_addr(word: &str) -> Option<Parts<'_>> {
     Some(Parts { addr, in_brackets, zone, len, port })
 }
 
-/// The network that the parts of an address are; of a v4-mapped one, the IPv4
-/// network.
+/// The network described by the parts of an address; the IPv4 network if the address is
+/// v4-mapped.
 fn prefix(parts: &Parts<'_>) -> Option<Prefix> {
     let text = match parts.len {
         Some(len) => format!("{}/{len}", parts.addr),
-        // An address of fewer numbers is more likely a mistake.
+        // An IPv4 address of fewer than four numbers is more likely a mistake.
         None if parts.addr.contains(':') || parts.addr.matches('.').count() == 3 => parts.addr.to_owned(),
         None => return None,
     };
@@ -116,7 +116,7 @@ fn prefix(parts: &Parts<'_>) -> Option<Prefix> {
     }
 }
 
-/// A single address; none for what is not of the Internet.
+/// A single address as a prefix; `None` if it is not an Internet address.
 pub(super) fn whole(addr: Addr) -> Option<Prefix> {
     match addr.one_host() {
         Addr::V4(octets) => Some(Prefix::V4(octets, 32)),

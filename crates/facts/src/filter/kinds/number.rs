@@ -1,5 +1,5 @@
-//! Numbers, amounts and words for numbers, as values of fields, and the range of
-//! what a field can hold.
+//! Parses numbers, amounts and words for numbers as values of fields, and checks them against
+//! the range of the field.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -20,7 +20,7 @@ use crate::model::Table;
 use crate::model::words::by_spelling;
 
 impl Reader<'_, '_> {
-    /// A number, an amount, or a word for one.
+    /// Parses a number, an amount, or a word for a number.
     pub(super) fn number(
         &mut self,
         subject: &Subject<'_>,
@@ -96,7 +96,7 @@ impl Reader<'_, '_> {
         })
     }
 
-    /// What a name means where the number is a port or a user.
+    /// Parses a name for a number, if the number is a port or a user.
     fn name_of_number(
         &mut self,
         subject: &Subject<'_>,
@@ -123,7 +123,7 @@ impl Reader<'_, '_> {
     }
 }
 
-/// Fails for a number of a time where neither it nor the name says the unit.
+/// Fails if a time is given without a unit, neither in the value nor in the field's name.
 fn check_unit(subject: &Subject<'_>, text: &[u8]) -> Result<(), FilterError> {
     if !subject.named.without_unit || !subject.named.unit().is_time() {
         return Ok(());
@@ -132,13 +132,13 @@ fn check_unit(subject: &Subject<'_>, text: &[u8]) -> Result<(), FilterError> {
     Err(FilterError::NoUnit { name, field, value: text.to_vec() })
 }
 
-/// An amount, checked against what the field can hold.
+/// Converts an amount, after checking it against the range of the field.
 fn amount_of(
     subject: &Subject<'_>,
     text: &[u8],
     Amount { amount, step }: Amount,
 ) -> Result<Vec<Wanted>, FilterError> {
-    // Binary fractions of decimals are not exact.
+    // Decimal fractions are not exact in binary.
     let slack = step / 2.0 + amount.abs() * 1e-12;
     check_range(subject, text, amount, slack)?;
     let is_whole = subject.kind() != Kind::Ratio;
@@ -153,17 +153,18 @@ fn amount_of(
     Ok(vec![Wanted::Amount { amount, slack }])
 }
 
-/// Fails where every value of a field, or none, would compare so with an amount.
+/// Fails if the comparison with this amount would hold for every value of the field, or for
+/// none.
 fn check_range(subject: &Subject<'_>, text: &[u8], amount: f64, slack: f64) -> Result<(), FilterError> {
     let int = match (subject.kind(), subject.is_ordered()) {
-        // A length.
+        // The range of a length.
         (Kind::Texts | Kind::Addrs | Kind::Records(_), _) | (Kind::Integers(_), true) => Int::of::<u64>(),
         _ => match subject.int {
             Some(int) => int,
             None => return Ok(()),
         },
     };
-    // What lies beyond would hold for every value, or for none.
+    // Beyond this range the comparison would hold for every value, or for none.
     let (least, most) = (int.min() as f64, int.max() as f64);
     let decides = match subject.comparison {
         _ if amount + slack < least || amount - slack > most => false,

@@ -1,4 +1,4 @@
-//! What each kind of value is read as, what it holds for, and what is refused.
+//! How each kind of value is parsed, which sockets it matches, and what is rejected.
 
 use super::super::testing::{World, read};
 use super::*;
@@ -9,7 +9,7 @@ use crate::model::{
 };
 use sockdiag_wire::attr::put;
 
-/// A reply of inet_diag: of family 2 or 10, in this state, from port 1000 to 443.
+/// An inet_diag reply of family 2 or 10 in this state, from port 1000 to port 443.
 fn reply(family: u8, state: u8, remote: &[u8], words: &[(usize, u32)]) -> Vec<u8> {
     let mut bytes = vec![0; 72];
     (bytes[0], bytes[1]) = (family, state);
@@ -28,7 +28,7 @@ fn reply(family: u8, state: u8, remote: &[u8], words: &[(usize, u32)]) -> Vec<u8
     bytes
 }
 
-/// Inode 621 is held by these.
+/// Names these holders of inode 621.
 struct Book;
 
 impl HolderCache for Book {
@@ -64,7 +64,7 @@ fn holds_for(filter: &str, bytes: &[u8], table: Table) -> bool {
     parsed.expr.expect("a condition").eval(&row, EvalContext { ports: (32768, 60999) })
 }
 
-/// Of an established connection to 10.77.0.9 with a round-trip time of 95,219 us.
+/// Tests an established connection to 10.77.0.9 with a round-trip time of 95,219 us.
 fn holds(filter: &str) -> bool {
     holds_for(filter, &reply(2, 1, &[10, 77, 0, 9], &[(68, 95_219), (148, 90_000)]), Table::Tcp)
 }
@@ -143,7 +143,7 @@ fn addresses_are_read_as_addresses() {
         ("remote.host != localhost", true),
     ] {
         assert_eq!(holds(filter), want, "{filter}");
-        // An IPv6 socket that speaks to an IPv4 host speaks to that host.
+        // An IPv6 socket with a v4-mapped peer matches the peer's IPv4 address.
         assert_eq!(holds_for(filter, &mapped, Table::Tcp), want, "{filter}, mapped");
     }
     assert!(holds_for("remote.mapped_addr = *", &mapped, Table::Tcp) && !holds("remote.mapped_addr = *"));
@@ -299,7 +299,7 @@ fn amounts_are_compared_in_their_units() {
             other => panic!("{filter}: {other:?}"),
         }
     }
-    // Only vsock has ports of 32 bits.
+    // Only vsock has 32-bit ports.
     let catalog = crate::fields::Catalog::standard();
     let mut world = World::new();
     let tables = TableSet::of(&[Table::Tcp, Table::Udp]);
@@ -326,7 +326,8 @@ fn numbers_that_are_printed_in_hexadecimal_are_read_so() {
     ] {
         assert_eq!(holds(filter), want, "{filter}");
     }
-    // Digits may be either, which is no ground to destroy anything.
+    // Digits may be decimal or hexadecimal, so such a filter must not select sockets to
+    // destroy.
     for (filter, doubtful) in
         [("cookie = 26", true), ("cookie = 0x26", false), ("cookie = 1a", false), ("cookie = 7", false)]
     {
@@ -335,7 +336,7 @@ fn numbers_that_are_printed_in_hexadecimal_are_read_so() {
     }
 }
 
-/// What two conditions leave no value for is refused, and nothing else is.
+/// Two conditions that leave no possible value are rejected, and no others are.
 #[test]
 fn conditions_that_exclude_each_other_are_refused() {
     for (filter, want) in [
@@ -378,7 +379,8 @@ fn conditions_that_exclude_each_other_are_refused() {
         ("local.addr = 10.0.0.0/8 and local.addr = 10.0.0.1", None),
         ("socket.state = LISTEN and socket.state = connected,listen", None),
         ("rtt > min_rtt and rtt < min_rtt", None),
-        // Of its own grammar the reference takes anything.
+        // Contradictions between the reference's own conditions are accepted, as the reference
+        // does.
         ("sport > 5 and sport < 3", None),
     ] {
         match (read(filter), want) {
@@ -391,8 +393,8 @@ fn conditions_that_exclude_each_other_are_refused() {
     }
 }
 
-/// Before `-K` brackets have to say what other languages might read otherwise; else it
-/// is said where they would.
+/// With `-K`, brackets are required where other languages would group differently; otherwise a
+/// remark is printed only if the grouping changes the filter.
 #[test]
 fn and_beside_or_is_doubtful_in_a_filter_of_ours() {
     for (filter, doubtful, told) in [
@@ -413,8 +415,8 @@ fn and_beside_or_is_doubtful_in_a_filter_of_ours() {
     }
 }
 
-/// A row that reports a field is on one side of every comparison.
-/// A time that was not measured is neither shorter nor longer than another.
+/// A row that reports a field satisfies each comparison or its opposite, but an unmeasured
+/// time is neither shorter nor longer than another.
 #[test]
 fn no_order_holds_for_a_time_that_was_not_measured() {
     let listener = reply(2, 10, &[0; 4], &[(68, 0)]);
@@ -512,7 +514,7 @@ fn our_conditions_need_no_blanks() {
     ] {
         let parsed = read(filter);
         if filter == "(rtt>1ms and (dport = 443 or comm=x))" {
-            // The reference's own condition needs its blanks.
+            // The reference's own conditions need blanks around the operator.
             assert!(parsed.is_err(), "{filter}");
             continue;
         }
@@ -532,7 +534,7 @@ fn our_conditions_need_no_blanks() {
     }
 }
 
-/// What is taken for a field can hold for some socket, whatever was typed.
+/// A value that is accepted for a field can hold for some socket, whatever was typed.
 #[test]
 fn random_values_are_refused_or_can_hold() {
     let catalog = crate::fields::Catalog::standard();
@@ -588,7 +590,7 @@ fn random_values_are_refused_or_can_hold() {
     assert!(taken > 500 && refused > 500, "{taken} taken, {refused} refused");
 }
 
-/// Fails where no value of the field can be so compared.
+/// Fails if no value of the field can satisfy the comparison.
 fn can_hold(test: &FieldTest, wanted: &Wanted) {
     let kind = test.field().named().kind();
     let is_member = test.field().named().member.is_some();

@@ -1,4 +1,4 @@
-//! What would be right where a filter is wrong.
+//! What was expected where a filter is wrong.
 
 use super::{Parser, Symbol};
 use crate::fields::{NameError, Unit};
@@ -8,7 +8,7 @@ use crate::filter::quantity;
 use crate::model::words::Word;
 
 impl Parser<'_> {
-    /// Where the filter is wrong, and what would be right there.
+    /// Describes where the filter is wrong and what was expected there.
     pub(super) fn explain(self, error: FilterError, at_end: bool) -> Refused {
         let expected = self.expected(&error, at_end);
         let around = self.tokens.around(at_end).map(|words| explain::line(words.iter().map(Vec::as_slice)));
@@ -108,11 +108,11 @@ impl Parser<'_> {
     }
 }
 
-/// Whether a word stands before the state that it lists or leaves out.
+/// Whether a word selects or excludes the state that follows it.
 fn is_state(word: &str) -> bool {
     matches!(word, "state" | "exclude" | "excl")
 }
 
-/// What a condition may begin with.
+/// What a condition can begin with.
 const CONDITION: &str =
     "a condition: src, dst, sport, dport, dev, fwmark, cgroup, autobound, or a field and an operator";

@@ -1,4 +1,4 @@
-//! What parses, as what, and what is said of the rest.
+//! Which filters parse, what they mean, and which errors the others cause.
 
 use super::super::Wanted;
 use super::super::testing::{World, read, read_for};
@@ -93,7 +93,7 @@ fn a_host_value_narrows_the_family() {
     ] {
         assert_eq!(read_for(text.as_bytes(), preferred).map(|p| p.family), Ok(family), "{text}");
     }
-    // The second value belongs to the family of the first.
+    // The family of the first value also applies to the second.
     assert!(matches!(read("src inet:1.2.3.4 or src [::1]"), Err(FilterError::Host(Some(_)))));
 }
 
@@ -165,7 +165,7 @@ fn the_kernel_is_asked_about_cgroups() {
     }
 }
 
-/// The limits were found by bisection on `ss` 7.3.
+/// The limits were found by bisection with `ss` 7.3.
 #[test]
 fn depth_ends_where_the_reference_ends() {
     for (open, inner, close, most) in [
@@ -200,7 +200,7 @@ fn a_filter_of_several_families_prints_as_it_is_read() {
     }
 }
 
-/// What the comparisons of a filter are with.
+/// The wanted values of a filter's comparisons, and their operators.
 fn wanted(filter: &str) -> Vec<(Vec<Wanted>, Comparison)> {
     let parsed = read(filter).unwrap_or_else(|error| panic!("{filter}: {error}"));
     let expr = parsed.expr.expect("a condition");
@@ -215,7 +215,7 @@ fn mismatch(field: &str, value: &str, why: Mismatch) -> FilterError {
     FilterError::Value { field: field.to_owned(), value: value.as_bytes().to_vec(), why }
 }
 
-/// An enumeration takes its numbers and every spelling of its words.
+/// A value of an enumeration can be its number or any spelling of its word.
 #[test]
 fn words_of_an_enumeration_are_understood() {
     for (word, plain) in [

@@ -1,9 +1,9 @@
-//! How `-A -f -a -l state` combine.
+//! How `-A`, `-f`, `-a`, `-l` and `state` combine.
 
 use super::*;
 
-/// Reads a command line of options and state words the way the program
-/// does: options first, wherever they stand, then words.
+/// Parses a command line of options and state words as the program does: first all options,
+/// wherever they are, and then the words.
 fn select(line: &str) -> Result<Selected, Empty> {
     let mut selection = Selection::default();
     let mut words = Vec::new();
@@ -47,8 +47,8 @@ fn option(selection: &mut Selection, letter: char) {
     }
 }
 
-/// Asserts which tables are asked, in order (`unix`, `packet` and `vsock`
-/// stand for all of theirs), and for which states.
+/// Asserts which tables are requested, in order (`unix`, `packet` and `vsock` stand for all
+/// their tables), and for which states.
 fn check(line: &str, tables: &str, states: u32) {
     let selected = select(line).unwrap_or_else(|empty| panic!("{line}: {empty}"));
     let expected: Vec<Table> = tables
@@ -61,8 +61,7 @@ fn check(line: &str, tables: &str, states: u32) {
 
 const INET: &str = "raw udp tcp sctp mptcp";
 
-/// What `ss` was seen to ask the kernel for (DCCP, which 7.3 does not
-/// know, left out).
+/// The requests that `ss` sends to the kernel (without DCCP, which 7.3 does not support).
 #[test]
 fn requests_are_those_of_ss() {
     check("", "unix raw udp tcp sctp vsock mptcp", 0x3b37);
@@ -154,9 +153,9 @@ fn query_items_work_one_after_the_other() {
     check("-A netlink -l", "netlink", 0x480);
 }
 
-/// Seen by whether `ss` 7.3 shows the State column: a query's tables bring
-/// their states too, which are left once `exclude` leaves no others, and
-/// taking a table away does not take its states away.
+/// Observed through the State column of `ss` 7.3: a query also adds the default states of its
+/// tables, which apply once `exclude` leaves no others; removing a table does not remove its
+/// states.
 #[test]
 fn states_of_tables_come_back_when_all_others_are_excluded() {
     check("-u -l exclude all", "udp", 0x2);
@@ -201,7 +200,7 @@ fn bad_words_are_handed_back_as_typed() {
     assert_eq!(selection.exclude_word(b""), Err(BadState(Vec::new())));
 }
 
-/// What `ss` 7.3 prints as its header.
+/// The headers that `ss` 7.3 prints.
 #[test]
 fn columns_say_only_what_varies() {
     for (line, netid, state) in [
@@ -254,7 +253,7 @@ fn dccp_is_listed_only_by_name() {
     check("-td", "tcp dccp", 0x3b37);
 }
 
-/// A host value in a filter decides what is shown, but not the columns.
+/// A host value in a filter decides which sockets are shown, but not which columns.
 #[test]
 fn a_host_value_narrows_families_alone() {
     let mut selected = select("-a").unwrap();

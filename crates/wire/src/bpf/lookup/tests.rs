@@ -1,4 +1,4 @@
-//! Made-up types, types that lead nowhere, and the kernel's own.
+//! Lookups in made-up types, in malformed types, and in the running kernel's own.
 
 use super::*;
 use crate::btf::tests::{Made, running_kernel};
@@ -8,7 +8,7 @@ fn integer(bits: u32) -> [u32; 1] {
     [u32::from(BTF_INT_SIGNED) << 24 | bits]
 }
 
-/// A struct with one of everything; the numbers stand beside the types.
+/// A struct with a member of every kind; comments give the ids of the types.
 fn made() -> Vec<u8> {
     let mut made = Made::new();
     made.ty("int", (BTF_KIND_INT, 0, false), 4, &integer(32)); // 1
@@ -22,13 +22,13 @@ fn made() -> Vec<u8> {
     made.ty("inner", (BTF_KIND_STRUCT, 2, false), 16, &[x, 1, 0, y, 3, 64]); // 8
     made.ty("", (BTF_KIND_STRUCT, 1, false), 8, &[w, 6, 0]); // 9
     let u = made.name("u");
-    // A union without a name, which has a struct without a name.
+    // An anonymous union that contains an anonymous struct.
     made.ty("", (BTF_KIND_UNION, 2, false), 8, &[u, 3, 0, 0, 9, 0]); // 10
     let names = ["pid", "in", "array", "odd", "low", "wide", "real", "plain", "old", "crossing", "split"];
     let [pid, inner, array, odd, low, wide, real, plain, old, crossing, split] =
         names.map(|name| made.name(name));
     made.ty("double", (BTF_KIND_FLOAT, 0, false), 8, &[]); // 11
-    // An old kind of bit-field: three bits after the second of its int.
+    // An old-style bit-field: three bits at bit offset 2 of its int.
     made.ty("", (BTF_KIND_INT, 0, false), 4, &[u32::from(BTF_INT_SIGNED) << 24 | 2 << 16 | 3]); // 12
     let bits = |bits: u32, at: u32| bits << 24 | at;
     made.ty(
@@ -118,7 +118,7 @@ fn what_is_not_there_is_named() {
     assert_eq!(lookup.function("changes"), Ok(15));
     assert_eq!(lookup.typedef("pid_t"), Ok(4));
     assert_eq!(lookup.structure("none").map_err(says), Err("the kernel's types have no struct none".into()));
-    // It is there, but was not looked for.
+    // It exists, but was not in the list of wanted names.
     assert!(lookup.structure("inner").is_err() && lookup.function("pid_t").is_err());
     for path in ["", ".", "in.", ".x", "in.z", "pid.x", "array.x", "in..x", "x"] {
         let error = lookup.member("outer", path).map_err(says);
@@ -180,7 +180,7 @@ fn damaged_types_are_looked_up_to_an_end() {
     let good = made();
     let paths = ["pid", "in.y", "u", "w", "array", "odd", "old", "crossing", "plain"];
     let mut found = 0;
-    // Every place takes Miri an hour.
+    // Under Miri, changing every byte would take an hour.
     for at in (0..good.len()).step_by(if cfg!(miri) { 97 } else { 1 }) {
         for byte in if cfg!(miri) { &[0xff_u8][..] } else { &[0, 1, 4, 0x7f, 0x80, 0xff] } {
             let mut bad = good.clone();
@@ -204,7 +204,7 @@ fn the_running_kernel_is_understood() {
     let function = Wanted::function("bpf_iter_task_file");
     let lookup = Lookup::new(Btf::new(&bytes).expect("BTF"), &[&wanted[..], &[function]].concat());
     let at = |structure, path| lookup.member(structure, path).unwrap_or_else(|error| panic!("{error}"));
-    // How these begin has not changed in years.
+    // The beginning of these structures has not changed for years.
     for (path, offset, width) in
         [("skc_daddr", 0, Width::U32), ("skc_rcv_saddr", 4, Width::U32), ("skc_family", 16, Width::U16)]
     {
@@ -217,7 +217,7 @@ fn the_running_kernel_is_understood() {
     assert_eq!(at("file", "f_inode").width, Some(Width::U64));
     let arguments = lookup.argument("bpf_iter_task_file", "task");
     assert_eq!(arguments, Ok(1), "(meta, task, fd, file)");
-    // Every number is the same by the index of all types.
+    // An index of all types finds the same type for each id.
     let index = Btf::new(&bytes).expect("BTF").index();
     let name = |id| index.get(id).expect("a type").name();
     assert_eq!(lookup.structure("sock").map(name), Ok(&b"sock"[..]));
