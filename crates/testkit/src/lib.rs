@@ -1,5 +1,5 @@
-//! What tests need and users never see: sockets of every kind and state,
-//! network namespaces, recordings, and the reference to compare with.
+//! For tests only: sockets of every kind and state, network namespaces, recordings, and the
+//! reference to compare with.
 //!
 //! | module | what it gives |
 //! | --- | --- |
@@ -65,14 +65,14 @@ pub mod zoo;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// Why something that a test asked for cannot be had, as a sentence.
+/// Why something that a test needs is unavailable, as a sentence.
 ///
-/// A test either fails with it or hands it to [`skip!`].
+/// A test either fails with it or passes it to [`skip!`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Why(String);
 
 impl Why {
-    /// Wraps a sentence that says what was attempted and what came of it.
+    /// Wraps a sentence that names the attempt and its result.
     pub fn new(sentence: impl Into<String>) -> Self {
         Self(sentence.into())
     }
@@ -86,10 +86,10 @@ impl fmt::Display for Why {
 
 impl std::error::Error for Why {}
 
-/// Waits until something holds, looking every few milliseconds; false if it
-/// does not within half a minute.
+/// Waits until something holds, checking every few milliseconds; false if it does not within
+/// half a minute.
 ///
-/// A test waits for what it needs and never for a time that is mostly enough.
+/// A test waits for a condition, never for a time that is usually enough.
 pub fn until(mut holds: impl FnMut() -> bool) -> bool {
     let begun = Instant::now();
     while !holds() {
@@ -101,7 +101,7 @@ pub fn until(mut holds: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// Says what was being done when an error struck.
+/// Adds to an error what was being done.
 pub(crate) trait Doing<T> {
     /// Turns an error into a [`Why`] that reads `WHAT: ERROR`.
     fn doing(self, what: impl fmt::Display) -> Result<T, Why>;
