@@ -143,9 +143,9 @@ struct Shown<'r> {
 /// What identifies a service within its namespace.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Service {
-    /// At whatever addresses: one for each address family, or several, are one service.
+    /// A port at any address: sockets of both families or several addresses are one service.
     Port(u16),
-    /// By the name of a unix socket, or whatever else names one.
+    /// The name of a unix socket, or another name.
     Name(String),
     /// A socket without a name.
     Inode(Option<u32>),

@@ -125,7 +125,7 @@ fn a_full_accept_queue_is_critical_and_has_an_owner() {
     assert!(explained.iter().any(|of| of["id"] == "listen-drops"), "{finding}");
     let out = asked(&namespace, &["--for", "500ms"]);
     assert!(text(&out.stdout).contains("The accept queue of 127.0.0.1"), "{}", text(&out.stdout));
-    // The filter leaves no socket, so there is no finding.
+    // This filter excludes the listener, so there is no finding.
     let out = asked(&namespace, &["--for", "300ms", "--json", "sport = :9"]);
     assert!(found(&self::document(&out), "accept-queue-overflow").is_none());
 }
@@ -256,7 +256,8 @@ fn rules_of_a_user_are_judged_and_wrong_ones_refused_with_the_place() {
     assert_eq!(code(&run(&["doctor", "--rules", "/nowhere"])), 3);
 }
 
-/// Arguments that do not exist or are invalid: exit status 3, and no output.
+/// The doctor exits with 3 for invalid arguments; top and wait exit with 2 for fields that
+/// only the doctor computes.
 #[test]
 fn who_asks_wrongly_has_seen_nothing() {
     for words in [&["doctor", "--fro", "1s"][..], &["doctor", "sport", "=", "="], &["doctor", "--for", "0"]] {

@@ -79,7 +79,8 @@ fn a_refused_connection_has_failed() {
         // A port that the kernel gives to nobody else while it is free.
         let free = TcpListener::bind("127.0.0.1:0").expect("lo is up").local_addr().expect("bound");
         TcpStream::connect(free).expect_err("nobody listens");
-        // A non-blocking connect keeps the port, which the blocking one loses when it fails.
+        // A non-blocking connect: its socket keeps details that the blocking one loses by
+        // failing.
         TcpStream::connect_timeout(&free, Duration::from_secs(5)).expect_err("nobody listens");
     });
     assert_eq!(rows.iter().map(ended).collect::<Vec<_>>(), ["failed"; 2], "{rows:?}");

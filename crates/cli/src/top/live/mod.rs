@@ -61,9 +61,9 @@ pub(super) enum Event {
     Opened(Box<Opened>),
     /// A message to show.
     Said(String),
-    /// Details of the socket that is shown in full.
+    /// Details of the selected socket.
     More(Box<More>),
-    /// Sockets were put in order.
+    /// The sockets were sorted.
     Ordered(Box<Ordered>),
 }
 
