@@ -26,7 +26,7 @@ use verdict::Verdict;
 /// What may follow the chore's name.
 pub(crate) const WORDS: &str = "[--runs N] [--only NAME] [--brief] [--jobs N] [--write FILE] [--dry] [--show WORDS] \
                               [--program FILE]";
-/// For the list of chores.
+/// The help text.
 pub(crate) const DOC: &str = "\
 Inject faults in network namespaces, run healthy workloads, let `sockdiag doctor` look at
 each, and print what it found: fail where the right finding is first or second in less than

@@ -67,10 +67,10 @@ const LINES: &[Line] = &[
     Line { words: "-tan --csv", input: Input::Tcp, measured: 5266 },
     Line { words: "-x", input: Input::Unix, measured: 2834 },
 ];
-/// Starts: the words, and instructions from the first of the dynamic linker on to the
-/// end, with glibc 2.36.  A start must not pay for what other programs of this workspace
-/// can do.
-// And how many lines it prints.
+/// Starts: the arguments, and the instructions from the dynamic linker's first to the end,
+/// with glibc 2.36.  A start must not pay for features that only other programs of this
+/// workspace use.
+// The last number is that of the printed lines.
 const STARTS: &[(&str, u64, usize)] = &[("-V", 355_832, 2), ("-tan", 507_009, 1)];
 /// Number of rows of the shorter input.
 const ROWS: u32 = 4_000;
