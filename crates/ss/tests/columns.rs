@@ -479,7 +479,7 @@ fn wrong_names_are_refused_before_anything_is_listed() {
     }
 }
 
-/// An IPv6 socket with an IPv4-mapped peer is grouped with IPv4 sockets of that peer.
+/// An IPv6 socket with an IPv4-mapped peer counts as talking to that IPv4 host.
 #[test]
 fn v4_and_v4_mapped_are_one_host() {
     let mut bytes = Vec::new();

@@ -166,7 +166,7 @@ pub(super) fn recordings() -> usize {
     check(cases)
 }
 
-/// What is shown of crafted answers, after the letter of the table.
+/// Options for crafted replies; the letter of the table precedes them.
 const ANSWERED: &[&str] =
     &["an", "a", "anHO", "ane", "ani", "anm", "anmi", "anemoi", "aOemoi", "4an", "6ane", "an sport > 1024"];
 

@@ -63,8 +63,8 @@ pub(super) fn run() -> Option<usize> {
     for look in LOOKS {
         for table in TABLES {
             cases.push(case(&format!("{table} {look}")).refuse(&[SOCK_DIAG]));
-            // With refused interface queries, packet sockets are listed as if there were no
-            // interfaces.
+            // COMPAT.md: without a list of interfaces, the reference shows no packet or XDP
+            // sockets.
             let packets = matches!(*table, "" | "-0" | "--xdp");
             if !packets {
                 cases.push(case(&format!("{table} {look}")).refuse(&[ROUTE, SOCK_DIAG]));
