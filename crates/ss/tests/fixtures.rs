@@ -262,8 +262,17 @@ fn sctp_sockets_and_associations_tell_what_is_theirs() {
                 assert!(!told.contains_key("state") && !told.contains_key("primary_cwnd"), "{socket}");
             }
         }
-        let asked = with(&["sctp.type = one-to-one"]);
-        assert_eq!(schema::lines(&validator, &asked, &case.name).len(), one_to_one);
+        let count = |filter: &str| schema::lines(&validator, &with(&[filter]), &case.name).len();
+        assert_eq!(count("sctp.type = one-to-one"), one_to_one);
+        // The zoo's sockets never close idle associations, which a zero says.
+        let reported = count("sctp.autoclose_s = *");
+        assert!(reported > 0, "{}", case.name);
+        for same in ["sctp.autoclose_s = 0", "sctp.autoclose_s = unlimited", "sctp.autoclose_s != 30"] {
+            assert_eq!(count(same), reported, "{same}");
+        }
+        for none in ["sctp.autoclose_s != 0", "sctp.autoclose_s < 30", "sctp.autoclose_s > 30"] {
+            assert_eq!(count(none), 0, "{none}");
+        }
     }
     assert!(sockets > 20 && associations > 20, "{sockets} sockets, {associations} associations");
 }

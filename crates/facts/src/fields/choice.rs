@@ -290,6 +290,11 @@ impl Choice {
         self.field(row).is_some_and(|field| field.none_number() == Some(0))
     }
 
+    /// Whether the source says by a zero that there is no limit.
+    pub(crate) fn unlimited_is_zero(&self, row: &Row<'_>) -> bool {
+        self.field(row).is_some_and(|field| field.unlimited_number() == Some(0))
+    }
+
     /// What it says of a row, less the numbers that mean none or no limit; of a member
     /// the list.
     pub fn value<'r>(&self, row: &'r Row<'r>) -> Option<Value<'r>> {

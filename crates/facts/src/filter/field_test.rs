@@ -141,14 +141,18 @@ impl FieldTest {
             Comparison::Eq => self.wanted.contains(special),
             _ => false,
         };
+        let is_order = !matches!(self.comparison, Comparison::Eq | Comparison::Ne);
         match self.field.read(row) {
             Reading::Absent => false,
             // A zero is shown as one, but a time that was not measured is not short.
             Reading::None if self.field.none_is_zero(row) => {
-                let is_order = !matches!(self.comparison, Comparison::Eq | Comparison::Ne);
                 !(is_order && self.field.unit().is_time()) && self.one_holds(Value::U64(0), row)
             }
             Reading::None => special(&Wanted::None),
+            // A zero is shown as one, but what has no limit is neither low nor high.
+            Reading::Unlimited if self.field.unlimited_is_zero(row) => {
+                !is_order && self.one_holds(Value::U64(0), row)
+            }
             Reading::Unlimited => special(&Wanted::Unlimited),
             Reading::Value(Value::List(list)) => self.list_holds(list, row),
             Reading::Value(value) => self.one_holds(value, row),

@@ -321,6 +321,7 @@ impl Reader<'_, '_> {
         match (element.text.as_slice(), number) {
             // A zero is shown as one.
             (b"none", _) | (_, Some(0)) if none == Some(0) => Some(Wanted::Whole(0)),
+            (b"unlimited", _) | (_, Some(0)) if unlimited == Some(0) => Some(Wanted::Whole(0)),
             (b"none", _) if none.is_some() => Some(Wanted::None),
             (b"unlimited", _) if unlimited.is_some() => Some(Wanted::Unlimited),
             (_, Some(number)) if Some(number) == none => Some(Wanted::None),

@@ -288,9 +288,10 @@ fn tokens(line: &str) -> Vec<Condition> {
     let of_word = |word: &str| {
         let (name, value) = word.split_once(':')?;
         let is_one = !value.is_empty() && !value.contains(['(', ')', '/', ',']) || value.starts_with('/');
-        // Without a cookie, the reference prints this word all the same.  And where a row has
-        // a state of its protocol as well, the name refers to the column.
-        let is_other = word == "sk:0" || name == "state";
+        // Without a cookie, the reference prints this word all the same.  Where a row has a
+        // state of its protocol as well, the name refers to the column.  And text shows the
+        // flags of a subflow as letters, while conditions use words.
+        let is_other = word == "sk:0" || name == "state" || name == "flags";
         // Text shows times without units, which a condition needs (`rtt = 20ms`).
         let unit = match catalog.named(name) {
             Err(NameError::Unknown { .. }) => return None,
@@ -461,6 +462,10 @@ fn what_recordings_print_holds_for_their_sockets() {
             Err(why) => skip!("{why}"),
         }
     }
+    // Associations of SCTP have the inode and the cookie of their socket, so rows that were
+    // recorded cannot be told apart; `sctp_sockets_and_associations_tell_what_is_theirs`
+    // (tests/fixtures.rs) asks for them.
+    sources.retain(|source| !source.name.ends_with("sctp-everything"));
     let all = Mutex::new((String::new(), BTreeSet::new()));
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
