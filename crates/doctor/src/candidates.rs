@@ -76,7 +76,7 @@ pub(crate) struct Candidates {
     pub(crate) left_out: u64,
 }
 
-/// Fields that identify every group, besides its own.
+/// Fields that identify every group, in addition to the rule's own.
 const KEYS: [&str; 9] = [
     "local.addr",
     "local.port",

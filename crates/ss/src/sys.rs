@@ -39,8 +39,8 @@ extern "C" fn look() {
 ///
 /// Only where panics abort: nothing is unwound there, and a program without symbols has no
 /// names to show in a backtrace.
-// SAFETY: whoever else defines this name is glibc, for which it may answer so; the
-// answer needs neither argument, and nothing is written.
+// SAFETY: only glibc defines this name too, and may give the same answer; the answer needs
+// neither argument, and nothing is written.
 #[cfg(all(target_env = "gnu", panic = "abort"))]
 #[unsafe(no_mangle)]
 extern "C" fn _dl_find_object(_: *mut libc::c_void, _: *mut libc::c_void) -> libc::c_int {

@@ -264,7 +264,7 @@ fn sctp_sockets_and_associations_tell_what_is_theirs() {
         }
         let count = |filter: &str| schema::lines(&validator, &with(&[filter]), &case.name).len();
         assert_eq!(count("sctp.type = one-to-one"), one_to_one);
-        // The zoo's sockets never close idle associations, which a zero says.
+        // Zero means that idle associations are never closed, as for all sockets of the zoo.
         let reported = count("sctp.autoclose_s = *");
         assert!(reported > 0, "{}", case.name);
         for same in ["sctp.autoclose_s = 0", "sctp.autoclose_s = unlimited", "sctp.autoclose_s != 30"] {

@@ -13,14 +13,14 @@
 //! | --- | --- | --- |
 //! | `listen ADDRESS` | accepts TCP connections | `n` listeners (reuseport), `backlog`, `accept=all\|none\|every:MS`, `then` |
 //! | `connect ADDRESS` | makes TCP connections | `n`, `every=MS`, `burst` each time, `endless`, `from=ADDRESS`, `then` |
-//! | `udp-listen ADDRESS` | receives datagrams, or does not with `deaf` | |
+//! | `udp-listen ADDRESS` | receives datagrams, or with `deaf` never reads | |
 //! | `udp-send ADDRESS` | sends datagrams | `every=MS`, `n` each time, `size` |
 //! | `unix-listen PATH`, `unix-connect PATH` | likewise, stream sockets | `backlog`, `n` |
-//! | `netlink`, `packet` | does not read what comes to such a socket | |
+//! | `netlink`, `packet` | never reads such a socket | |
 //!
-//! `then` is a [deed](deeds): what becomes of each connection.  Words for any TCP socket are
-//! `rcvbuf`, `sndbuf`, `mss`, `pacing` (bytes a second), `cc` (congestion control), `uid` (who
-//! owns it), `mptcp`, `fastopen` and `v6only`; for the process `nofile` (how many files it may open).
+//! `then` is a [deed](deeds), performed on each connection.  Options of any TCP socket are
+//! `rcvbuf`, `sndbuf`, `mss`, `pacing` (bytes a second), `cc` (congestion control), `uid` (its
+//! owner), `mptcp`, `fastopen` and `v6only`; the process has `nofile` (its limit of open files).
 
 #![allow(
     clippy::cast_possible_truncation,

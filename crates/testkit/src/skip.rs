@@ -14,7 +14,7 @@ use std::{fmt, fs, io, thread};
 
 use crate::{Why, netns};
 
-/// Leaves the test that it stands in, with a reason like `format!`'s.
+/// Skips the calling test, with a reason formatted as by `format!`.
 ///
 /// ```no_run
 /// # use sockdiag_testkit::{netns::Namespace, skip};

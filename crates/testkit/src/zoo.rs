@@ -5,7 +5,7 @@
 //! ```text
 //! KIND LOCAL PEER       a socket was made; `-` where there is no address
 //! absent KIND REASON    a kind that cannot be made here
-//! ready                 all of them stand; they stay until stdin ends
+//! ready                 all sockets exist; they stay until stdin ends
 //! ```
 //!
 //! Ports and addresses are fixed, and every kind has its own ports, so that outputs can be

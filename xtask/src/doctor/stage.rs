@@ -27,7 +27,7 @@ const JOINT: u32 = 200;
 /// A scene's environment; the doctor looks at its near namespace.
 #[derive(Debug)]
 pub(super) struct Stage {
-    // In the order in which they have to go.
+    // Dropped in this order.
     works: Vec<Work>,
     players: Vec<Player>,
     actors: Vec<Actor>,

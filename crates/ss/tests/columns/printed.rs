@@ -462,9 +462,9 @@ fn what_recordings_print_holds_for_their_sockets() {
             Err(why) => skip!("{why}"),
         }
     }
-    // Associations of SCTP have the inode and the cookie of their socket, so rows that were
-    // recorded cannot be told apart; `sctp_sockets_and_associations_tell_what_is_theirs`
-    // (tests/fixtures.rs) asks for them.
+    // SCTP associations have the inode and cookie of their socket, so their rows have no identity
+    // of their own; `sctp_sockets_and_associations_tell_what_is_theirs` (tests/fixtures.rs)
+    // tests them.
     sources.retain(|source| !source.name.ends_with("sctp-everything"));
     let all = Mutex::new((String::new(), BTreeSet::new()));
     let next = AtomicUsize::new(0);

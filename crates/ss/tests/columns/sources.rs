@@ -191,7 +191,7 @@ pub(crate) fn families(name: &str) -> Result<Vec<Source<'static>>, String> {
         let directory = scratch.join(kernel).join(reference);
         let talk = directory.join(format!("{case}.nl"));
         answer_again(&talk);
-        // With a root of /proc, sockets of these are listed from its text, as the reference does.
+        // With `PROC_ROOT`, these tables are read from /proc text, as in the reference.
         let has_text =
             ["tcp", "mptcp", "udp", "raw", "sctp", "dccp"].iter().any(|name| case.starts_with(name));
         let options = if has_text { args.to_owned() } else { format!("{args} -p") };
