@@ -1,14 +1,13 @@
-//! Links what unwinding needs into the program, so that glibc is the only
-//! shared library that it loads.
+//! Links the unwinder statically, so that glibc is the only shared library that the program
+//! loads.
 //!
-//! The standard library asks for `libgcc_s.so`; with fat LTO its calls are in
-//! our own object by then, so the static `libgcc_eh` answers them first and
-//! the linker's `--as-needed` leaves the shared library out.  Debug builds load
-//! it: their panics unwind, for which the program's own `_dl_find_object`
-//! (sys.rs) is not made.
+//! The standard library asks for `libgcc_s.so`.  With fat LTO its calls are already in our own
+//! object, so the static `libgcc_eh` resolves them first and the linker's `--as-needed` drops
+//! the shared library.  Debug builds still load it: their panics unwind, for which the
+//! program's own `_dl_find_object` (sys.rs) does not suffice.
 //!
-//! Only for glibc, where it is loaded, and only with the compiler of the machine
-//! that the program is for: another's unwinder is of another C library.
+//! Only for glibc, where the shared library would be loaded, and only when not
+//! cross-compiling: another machine's unwinder belongs to another C library.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,8 +1,9 @@
-//! Frames of `sockdiag top` of very many sockets of which few are used, in dumps of `ss`.
+//! Measures frames of `sockdiag top` with very many sockets of which few are used, relative to
+//! dumps by `ss`.
 //!
-//! A row of `cargo xtask over-time`.  A frame is what a run of several takes beyond a shorter
-//! one, so that starting and the first looks do not count.  Of the looks every thirtieth tells of
-//! all sockets; its part is in the figure as it comes.
+//! These are rows of `cargo xtask over-time`.  The cost of a frame is the difference between a
+//! longer and a shorter run, so that start-up and the first looks do not count.  Every
+//! thirtieth look reports all sockets; its cost is included as it occurs.
 
 use std::path::Path;
 
@@ -13,19 +14,19 @@ use sockdiag_testkit::netns::Namespace;
 
 use crate::over_time::{DUMP, Figure, command, median};
 
-/// Sockets of a hundred that are used in a second.
+/// Per cent of the sockets that are used in each second.
 const USED: u8 = 1;
-/// Frames before those that are measured: the first look is a dump, and the two that follow tell
-/// of all sockets, too.
+/// Frames before the measured ones: the first look is a dump, and the next two report all
+/// sockets too.
 const BEFORE: u32 = 4;
 /// Frames that are measured.
 const FRAMES: u32 = 10;
-/// From so many sockets on the kernel's buckets, of which there are as many however few sockets
-/// there are, no longer count.
+/// From this number of sockets on, the cost of walking the kernel's hash buckets, whose number
+/// does not depend on the sockets, no longer matters.
 const MANY: u64 = 500_000;
 
-/// Frames that are measured, and the processor time that they may take in that of the dump,
-/// with many sockets and with fewer.  Holders are looked for among all open files.
+/// The measured frames, and the limits of their processor time relative to that of the dump,
+/// with many sockets and with fewer.  Holders are searched for among all open files.
 const KINDS: [(&str, &str, [f64; 2]); 2] = [
     (
         " without holders",
@@ -35,7 +36,7 @@ const KINDS: [(&str, &str, [f64; 2]); 2] = [
     ("", "", [0.15, 0.25]),
 ];
 
-/// What a frame costs, and the memory of `top`.
+/// The cost of a frame relative to a dump.
 pub(crate) fn figures(ss: &Path, sockdiag: &Path, sockets: u32, runs: u32) -> Result<Vec<Figure>, Why> {
     let namespace = Namespace::new()?;
     let holder = Holder::using(&namespace, sockets / 2, 0, USED)?;

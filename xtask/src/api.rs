@@ -1,9 +1,9 @@
-//! `cargo xtask api`: what the library `sockdiag` has in public, and whether that is what
-//! docs/api.txt says.
+//! `cargo xtask api`: lists the public items of the library `sockdiag` and compares the list
+//! with docs/api.txt.
 //!
-//! rustdoc tells it as JSON, of the library and of the crate whose items it re-exports.  A
-//! module or item that the documentation hides is for the programs of this repository
-//! and not counted; an item that is re-exported is counted where it is re-exported.
+//! rustdoc reports them as JSON, for the library and for the crate whose items it re-exports.
+//! A module or item hidden from the documentation is meant for this repository's programs and
+//! not counted.  A re-exported item is counted where it is re-exported.
 //!
 //! Invariant: a variant or field belongs to its type, and is listed but not counted.
 
@@ -18,22 +18,22 @@ use crate::bench::{cargo, workspace};
 use crate::dist;
 use crate::fail::failed;
 
-/// For the list of chores.
+/// What may follow the chore's name.
 pub(crate) const WORDS: &str = "[--write]";
-/// For the list of chores.
+/// The help text.
 pub(crate) const DOC: &str = "\
 Compare the public items of the library with docs/api.txt, and fail where they differ or
 are more than 317, a third of what there was before they were chosen.
 --write          write docs/api.txt anew.";
 
-/// Items that there may be: a third of 951.
+/// The largest allowed number of items: a third of 951.
 const MOST: usize = 317;
-/// The crates, by the names of their documents; the first is the library.
+/// The crates and their file names in rustdoc's output; the first is the library.
 const CRATES: [(&str, &str); 2] = [("sockdiag", "sockdiag"), ("sockdiag-facts", "sockdiag_facts")];
-/// The form of rustdoc's document that is read.
+/// The supported format version of rustdoc's JSON.
 const FORMAT: u64 = 57;
 
-/// Does it.
+/// Runs the chore.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let writes = match words {
         [] => false,
@@ -65,7 +65,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     Ok(())
 }
 
-/// What one text has and the other lacks.
+/// The lines that only one of the two texts contains.
 fn differing(known: &str, found: &str) -> Vec<String> {
     let lacks = |sign: char, of: &str, other: &str| -> Vec<String> {
         let others: Vec<&str> = other.lines().collect();
@@ -74,7 +74,7 @@ fn differing(known: &str, found: &str) -> Vec<String> {
     [lacks('-', known, found), lacks('+', found, known)].concat()
 }
 
-/// rustdoc's documents, by crate; `None` where this rustdoc writes others.
+/// rustdoc's JSON by crate; `None` if this rustdoc writes another format version.
 fn documents() -> Result<Option<BTreeMap<&'static str, Value>>, Why> {
     let mut documents = BTreeMap::new();
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
@@ -85,7 +85,7 @@ fn documents() -> Result<Option<BTreeMap<&'static str, Value>>, Why> {
         let mut command = cargo();
         command.args(["rustdoc", "--quiet", "--package", package, "--lib", "--"]);
         command.args(["-Z", "unstable-options", "--output-format", "json", "--document-hidden-items"]);
-        // The form of the document has not been made stable.
+        // The JSON format is unstable, so it needs RUSTC_BOOTSTRAP.
         dist::done(command.env("RUSTC_BOOTSTRAP", "1"))?;
         let path = target.join(format!("doc/{name}.json"));
         let bytes = fs::read(&path).map_err(|error| failed(&path, &error))?;
@@ -100,7 +100,7 @@ fn documents() -> Result<Option<BTreeMap<&'static str, Value>>, Why> {
     Ok(Some(documents))
 }
 
-/// An item and the document that it is in.
+/// An item and the crate whose document contains it.
 #[derive(Clone, Copy)]
 struct Item<'d> {
     of: &'d str,
@@ -109,11 +109,11 @@ struct Item<'d> {
 
 struct Items<'d> {
     crates: &'d BTreeMap<&'static str, Value>,
-    /// Kinds by path.
+    /// Kinds of items by path.
     found: BTreeMap<String, &'static str>,
 }
 
-/// The number of an item, as a key of the index.
+/// An item's id, as a key of the index.
 fn key(id: &Value) -> String {
     id.as_u64().map_or_else(String::new, |id| id.to_string())
 }
@@ -135,7 +135,7 @@ impl<'d> Item<'d> {
         list(&self.value["attrs"]).any(|attr| attr.to_string().contains("doc(hidden)"))
     }
 
-    /// What it is, and what there is to say of that.
+    /// The kind of the item, and its details.
     fn inner(self) -> (&'d str, &'d Value) {
         let inner = self.value["inner"].as_object().and_then(|inner| inner.iter().next());
         inner.map_or(("", &Value::Null), |(kind, value)| (kind.as_str(), value))
@@ -151,7 +151,7 @@ impl<'d> Items<'d> {
         if self.found.is_empty() { Err(Why::new("nothing is public")) } else { Ok(()) }
     }
 
-    /// The item with this number, where it is documented.
+    /// The item with this id, if it is documented.
     fn find(&self, of: &'d str, id: &Value) -> Option<Item<'d>> {
         let crates: &'d BTreeMap<&'static str, Value> = self.crates;
         let document = crates.get(of)?;
@@ -159,7 +159,7 @@ impl<'d> Items<'d> {
         if let Some(value) = document["index"].get(&id) {
             return Some(Item { of, value });
         }
-        // One of another crate is told by its path.
+        // An item of another crate is found by its path.
         let named = document["paths"].get(&id)?;
         let other = document["external_crates"][key(&named["crate_id"])]["name"].as_str()?;
         let (of, document) = crates.get_key_value(other)?;
@@ -182,7 +182,7 @@ impl<'d> Items<'d> {
         self.found.insert(format!("{path}::{}", item.name()), kind);
     }
 
-    /// Takes an item that is public at a path, and what it has.
+    /// Adds a public item at a path, and its members.
     fn item(&mut self, item: Item<'d>, path: &str) {
         let (kind, inner) = item.inner();
         let kind = match kind {

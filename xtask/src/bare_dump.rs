@@ -1,11 +1,10 @@
-//! `cargo xtask bare-dump`: what the kernel's dump itself costs.
+//! `cargo xtask bare-dump`: measures the kernel's dump alone.
 //!
-//! Requests are sent; the replies are received and thrown away unread, but for
-//! the search for their end.  No listing can be cheaper.
+//! It sends requests, receives the replies and discards them without parsing more than is
+//! needed to find their end.  No listing can be cheaper.
 //!
-//! The request of `ss` is a legacy one, which walks the table of TCP sockets for
-//! both families.  Whoever compares with another program gives the requests
-//! that this program sends, byte for byte.
+//! The request is the legacy one of `ss`, which walks the table of TCP sockets once for both
+//! families.  To compare with another program, pass a file with that program's requests.
 //!
 //! Source: linux/inet_diag.h (`TCPDIAG_GETSOCK`), netlink(7).
 
@@ -29,7 +28,7 @@ use sockdiag_wire::netlink::{
 pub(crate) const NAME: &str = "bare-dump";
 pub(crate) const WORDS: &str = "[REQUESTS DUMPS [NETNS]...]";
 
-/// For the list of chores.
+/// The help text.
 pub(crate) const DOC: &str = "\
 Ask the kernel once for every TCP socket and throw the answer away: the floor
 under every listing of them, which bench measures ours against.
@@ -37,12 +36,12 @@ With a file of REQUESTS: send these instead, DUMPS times, on sockets that stay
 open, one in each namespace (files like /proc/PID/ns/net; none for this one), and
 say how many rows came and what each dump but the first took.";
 
-/// Every state, as `-a` asks for.
+/// All states, as `-a` requests.
 const STATES: u32 = 0x3fff;
-/// More than the kernel fills at a time.
+/// Larger than the datagrams that the kernel fills.
 const BUFFER: usize = 64 << 10;
 
-/// Does the chore.
+/// Runs the chore.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let failed = |error| Why::new(format!("a bare dump: {error}"));
     let [file, dumps, namespaces @ ..] = words else {
@@ -97,7 +96,7 @@ impl KeptSocket {
         Ok(Self { socket, buffer: vec![0; BUFFER] })
     }
 
-    /// Opens one in the namespace that a file stands for.
+    /// Opens a socket in the namespace that a file refers to.
     fn open_in(namespace: &str) -> io::Result<Self> {
         let namespace = File::open(namespace)?;
         let enter = || move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network));
@@ -110,7 +109,7 @@ impl KeptSocket {
         })
     }
 
-    /// Sends a request and receives all that answers it.
+    /// Sends a request and receives the whole reply.
     fn dump(&mut self, request: &[u8], mut seen: impl FnMut(&[u8])) -> io::Result<()> {
         sendto(&self.socket, request, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
         loop {
@@ -143,7 +142,7 @@ fn request() -> Vec<u8> {
     request
 }
 
-/// The requests in a file, one after the other; `None` if they do not fill it.
+/// Splits a file into its requests; `None` if it does not consist of whole requests.
 fn split(mut file: &[u8]) -> Option<Vec<&[u8]>> {
     let mut requests = Vec::new();
     while !file.is_empty() {
@@ -155,13 +154,13 @@ fn split(mut file: &[u8]) -> Option<Vec<&[u8]>> {
     (!requests.is_empty()).then_some(requests)
 }
 
-/// How many sockets a datagram tells of.
+/// The number of sockets in a datagram.
 fn sockets_in(datagram: &[u8]) -> usize {
     messages(datagram).filter(|message| message.header.kind != NLMSG_DONE).count()
 }
 
-/// Whether the dump is over; an end comes in a datagram of its own, or behind
-/// the last sockets.
+/// Whether the dump is complete; its end comes in a datagram of its own, or after the last
+/// sockets.
 fn ends(datagram: &[u8]) -> io::Result<bool> {
     match messages(datagram).last().map(|message| message.header.kind) {
         Some(NLMSG_DONE) => Ok(true),
@@ -197,7 +196,7 @@ mod tests {
         assert_eq!(split(&two), Some(vec![&request()[..]; 2]));
         assert_eq!(split(&two[..two.len() - 1]), None);
         assert_eq!(split(&[]), None);
-        // A length that no header has moves on all the same.
+        // An impossible length must not stop the splitting.
         assert_eq!(split(&[0; HEADER_LEN]), Some(vec![&[0; HEADER_LEN][..]]));
     }
 }

@@ -1,16 +1,15 @@
-//! `cargo xtask bench`: the reference and ours on the same sockets, what they
-//! print compared and what they cost measured.
+//! `cargo xtask bench`: runs the reference and ours on the same sockets, compares their
+//! outputs and measures their costs.
 //!
-//! Sockets live in a namespace made for the run.  Every command line first
-//! runs once into a file by each program, and the files are compared byte for
-//! byte; then both run in turns, the first one changing, with their output
-//! thrown away.  The table shows medians.
+//! The sockets are in a namespace made for the run.  Each program first runs every command
+//! line once into a file, and the files are compared byte for byte.  Then both run in turns,
+//! taking turns to go first, with their output discarded.  The table shows medians.
 //!
-//! With `--against COMMIT` the program of a former commit stands where the
-//! reference stands else ([`against`]).
+//! With `--against COMMIT`, our program at a former commit takes the place of the reference
+//! ([`against`]).
 //!
-//! Invariant: a figure is only shown for a command line whose outputs were
-//! compared and found equal, or that says why they could not be.
+//! Invariant: a figure is only shown for a command line whose outputs were compared and found
+//! equal, or whose row says why they could not be.
 
 mod against;
 mod former;
@@ -42,7 +41,7 @@ pub(crate) use former::tree;
 pub(crate) use options::WORDS;
 pub(crate) use table::load;
 
-/// For the list of chores.
+/// The help text.
 pub(crate) const DOC: &str = "\
 Run the reference and ours on the same sockets, compare what they print and
 print a table of what they cost.  CPU time (user and system) is the figure to
@@ -60,7 +59,7 @@ trust; the load average stands above the table.
                  out, against one that has all of them
 --keep           keep the outputs and the recording, and say where.";
 
-/// Does the chore.
+/// Runs the chore.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let options = Options::parse(words)?;
     if let Some(commit) = &options.against {
@@ -90,7 +89,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     Err(Why::new(format!("outputs differ: {} (see {})", differing.join(", "), stage.keep().display())))
 }
 
-/// Builds our program as it is shipped; returns its path.
+/// Builds our `ss` as it is shipped; returns its path.
 pub(crate) fn build() -> Result<PathBuf, Why> {
     build_shipped(PROGRAMS[0])
 }
@@ -100,13 +99,13 @@ pub(crate) fn build_sockdiag() -> Result<PathBuf, Why> {
     build_shipped(PROGRAMS[1])
 }
 
-/// Builds a program as it is shipped, in a directory of its own, without the paths of
-/// the machine that builds it.
+/// Builds a program as it is shipped, in a target directory of its own, without paths of the
+/// build machine.
 pub(crate) fn build_shipped(program: (&str, &str)) -> Result<PathBuf, Why> {
     shipped(program, None)
 }
 
-/// The same, without any library: by musl, whose look-ups of names read files.
+/// The same, statically linked with musl, whose name look-ups only read files.
 pub(crate) fn build_alone(program: (&str, &str)) -> Result<PathBuf, Why> {
     shipped(program, Some("x86_64-unknown-linux-musl"))
 }
@@ -114,13 +113,13 @@ pub(crate) fn build_alone(program: (&str, &str)) -> Result<PathBuf, Why> {
 fn shipped((package, program): (&str, &str), triple: Option<&str>) -> Result<PathBuf, Why> {
     let target = target()?.join("shipped");
     let without = |path: &Path, name| format!("--remap-path-prefix={}={name}", path.display());
-    // Of those that fit the last one counts: the target directory may be below the workspace.
+    // The last matching flag wins: the target directory may be inside the workspace.
     let flags: Vec<String> = [without(&workspace()?, "sockdiag")]
         .into_iter()
         .chain(cargo_home().map(|home| without(&home, "cargo")))
         .chain([without(&target, "sockdiag/target/shipped")])
         .collect();
-    // Flags are separated by a character that no path has.
+    // A separator that no path contains.
     let flags = flags.join("\u{1f}");
     let status = cargo()
         .args(["build", "--quiet", "--release", "--package", package, "--bin", program, "--target-dir"])
@@ -136,19 +135,19 @@ fn shipped((package, program): (&str, &str), triple: Option<&str>) -> Result<Pat
     }
 }
 
-/// Builds this program as programs are shipped: a debug build would make the
-/// floor that a bare dump is a high one.
+/// Builds this program in release mode: in a debug build, the bare dump would be slower and
+/// the floor too high.
 pub(crate) fn build_bare_dump() -> Result<PathBuf, Why> {
     built("xtask", "xtask")
 }
 
-/// Builds an example of the library as programs are shipped.
+/// Builds an example of the library in release mode.
 pub(crate) fn build_example(example: &str) -> Result<PathBuf, Why> {
     let directory = target()?.join("release").join("examples");
     made("sockdiag", "--example", example).map(|()| directory.join(example))
 }
 
-/// Builds a program of this workspace as programs are shipped.
+/// Builds a program of this workspace in release mode.
 fn built(package: &str, program: &str) -> Result<PathBuf, Why> {
     let directory = target()?.join("release");
     made(package, "--bin", program).map(|()| directory.join(program))
@@ -168,13 +167,13 @@ pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Where the sources of this workspace are.
+/// The root of this workspace.
 pub(crate) fn workspace() -> Result<PathBuf, Why> {
     let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     std::fs::canonicalize(workspace).map_err(|error| Why::new(format!("{workspace}: {error}")))
 }
 
-/// Where cargo keeps what it fetched.
+/// Cargo's home directory, which contains downloaded packages.
 pub(crate) fn cargo_home() -> Option<PathBuf> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     home.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")))
@@ -188,21 +187,21 @@ pub(crate) fn target() -> Result<PathBuf, Why> {
     target.map(Path::to_owned).ok_or_else(|| Why::new("this program lies in no target directory"))
 }
 
-/// All that command lines are run with.
+/// Everything needed to run the command lines.
 struct Bench {
     reference: Reference,
     ours: PathBuf,
-    /// What dumps and throws the answer away.
+    /// The program that dumps and discards the reply.
     bare: PathBuf,
     stage: Stage,
-    /// Names of the lines whose outputs differ.
+    /// Names of the lines with differing outputs.
     differing: Vec<&'static str>,
-    /// What the reference took for the most sockets that it was run with, for
-    /// lines of which more are extrapolated.
+    /// The reference's cost with the largest number of sockets that it was run with, for lines
+    /// that are extrapolated beyond it.
     squares: HashMap<&'static str, (u32, Cost)>,
 }
 
-/// Whose turn it is.
+/// The program that runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Who {
     Theirs,
@@ -284,7 +283,7 @@ impl Bench {
         self.stage.compare(line, [Who::Theirs, Who::Ours], |who, output| self.command(line, who, output))
     }
 
-    /// Medians of theirs, if it runs, and of ours.
+    /// Medians of the other program, if it runs, and of ours.
     fn measure(&self, line: &Line, runs: usize, theirs: bool) -> Result<(Option<Cost>, Cost), Why> {
         let (mut costs, mut ours) = (Vec::new(), Vec::new());
         for run in 0..runs * line.repeats {
@@ -292,7 +291,7 @@ impl Bench {
             turns.rotate_left(run % 2);
             for who in turns.into_iter().filter(|who| theirs || *who == Who::Ours) {
                 let mut command = self.command(line, who, Stdio::null())?;
-                // Neighbours complain, and end with 1, where they have seen all.
+                // Other tools print warnings and exit with 1 even if they listed everything.
                 command.stderr(Stdio::null());
                 let neighbour = who == Who::Theirs && matches!(line.theirs, Theirs::Neighbour(..));
                 let cost =
@@ -304,7 +303,7 @@ impl Bench {
     }
 }
 
-/// Runs a command and gives what it printed.
+/// Runs a command and returns its output.
 pub(crate) fn printed(command: &mut Command) -> Result<String, Why> {
     let shown = command.get_program().display().to_string();
     let failed = |error| Why::new(format!("running {shown}: {error}"));

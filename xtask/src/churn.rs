@@ -1,18 +1,17 @@
-//! `cargo xtask churn`: listings while connections come and go.
+//! `cargo xtask churn`: checks listings while connections come and go.
 //!
-//! Very many connections stand still in a namespace made for the run, while
-//! others beside them are opened and closed.  Every socket that stands still
-//! has to be in every listing exactly once, with the process that the
-//! reference names before the first connection moves.
+//! Very many idle connections exist in a namespace made for the run, while others beside them
+//! are opened and closed.  Every idle socket must be in every listing exactly once, with the
+//! process that the reference reported before the first connection moved.
 //!
-//! The kernel's own dump makes no promise about what moves while it is read:
-//! where its buffer is full it leaves a chain of sockets, and comes back to the
-//! same number down the chain, which is one too far if one before it is gone.
-//! So what the kernel sent is recorded below each listing, and a socket that is
-//! missing is the kernel's to answer for where it was never sent.  A walk of the
-//! kernel's tables answers for every socket itself.
+//! The kernel's own dump guarantees nothing about changes during the dump: when its buffer is
+//! full it leaves a hash chain and later resumes at the same position in the chain, which
+//! skips a socket if one before it has gone.  So each listing's netlink traffic is recorded,
+//! and a missing socket that the kernel never sent counts as the kernel's fault.  A walk of
+//! the kernel's tables is itself responsible for every socket.
 //!
-//! Invariant: what is counted against a program was in its own dump, or in the table.
+//! Invariant: a fault counts against a program only if the socket was in its own dump, or in
+//! the table that it walked.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -33,7 +32,7 @@ use crate::tap::{self, Tapped, Way};
 pub(crate) const WORDS: &str =
     "[--runs R] [--seconds S] [--sockets N] [--rate PER-SECOND] [--processes P] [--walks]";
 
-/// For the list of chores.
+/// The help text.
 pub(crate) const DOC: &str = "\
 List sockets while others come and go, and count in how many listings a socket
 that stands still is missing, comes twice or has another process; and in how
@@ -45,7 +44,7 @@ many the kernel itself left it out.
 --processes P    so many processes (1)
 --walks          only listings by a walk of the kernel's tables.";
 
-/// What is asked for.
+/// The parsed arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Options {
     runs: u32,
@@ -81,7 +80,7 @@ impl Options {
     }
 }
 
-/// Does the chore.
+/// Runs the chore.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let options = Options::parse(words)?;
     let reference = Reference::get()?;
@@ -112,7 +111,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
             command.env("SOCKDIAG_PROCESSES", kind.way);
             let (text, sent) = printed_and_sent(&tapped, &mut command)?;
             count.rows += text.lines().count();
-            // Of those that stand still a walk asks for a few, to see whether it is right.
+            // A walk dumps only a few of the idle sockets, to check itself.
             let is_walk = kind.from.is_walk()
                 && sent.keys().filter(|ends| stable.contains_key(*ends)).count() < stable.len() / 2;
             count.walked += u32::from(is_walk);
@@ -145,16 +144,16 @@ struct Kind {
     words: &'static str,
 }
 
-/// Whose listing it is, and by what.
+/// The program and the method of a listing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum From {
-    /// The reference's.
+    /// The reference.
     Theirs,
     /// Ours, by dumps.
     Dump,
     /// Ours, by walks.
     Walk,
-    /// Ours, by what it chooses: with many sockets walks.
+    /// Ours, by its own choice: walks if there are many sockets.
     Best,
 }
 
@@ -191,7 +190,7 @@ const KINDS: &[Kind] = &[
     },
 ];
 
-/// What came of the listings of a kind.
+/// The results of a kind of listing.
 #[derive(Default)]
 struct Count {
     rows: usize,
@@ -200,14 +199,14 @@ struct Count {
     faults: Faults,
 }
 
-/// What a program printed, and how often the kernel sent it which socket.
+/// A program's output, and how often the kernel sent it each socket.
 fn printed_and_sent(tapped: &Tapped, command: &mut Command) -> Result<(String, HashMap<String, u64>), Why> {
     let (text, recording) = tapped.run(command)?;
     Ok((text, sent(&recording)))
 }
 
-/// The IPv4 sockets of a recording by their two ends, as a listing has them,
-/// and how often each was sent.
+/// The IPv4 sockets of a recording by their two ends, formatted as in a listing, and how often
+/// each was sent.
 fn sent(recording: &[u8]) -> HashMap<String, u64> {
     let mut sent = HashMap::new();
     let received = tap::datagrams(recording).filter(|(way, _)| *way == Way::Received);
@@ -229,14 +228,14 @@ fn in_namespace(mut command: Command, namespace: &Namespace, words: &str) -> Com
     command
 }
 
-/// A row's two ends, which no other row has, and its holders, if shown.
+/// A row's two ends, which identify it, and its holders, if shown.
 fn parts(line: &str) -> Option<(String, &str)> {
     let mut words = line.split_whitespace().skip(3);
     let ends = format!("{} {}", words.next()?, words.next()?);
     Some((ends, words.next().unwrap_or_default()))
 }
 
-/// The sockets that stand still, each with its holders.
+/// The idle sockets, each with its holders.
 fn stable(text: &str) -> Result<HashMap<String, String>, Why> {
     let all: HashMap<String, String> =
         text.lines().filter_map(parts).map(|(ends, holders)| (ends, holders.to_owned())).collect();
@@ -247,25 +246,25 @@ fn stable(text: &str) -> Result<HashMap<String, String>, Why> {
     Ok(all)
 }
 
-/// What is wrong in listings.
+/// The faults in listings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Faults {
-    /// Sockets that the kernel did not send, or more than once.
+    /// Sockets that the kernel did not send, or sent more than once.
     unsent: u64,
     resent: u64,
-    /// Sockets that it sent, and that are not listed.
+    /// Sockets that the kernel sent but that are not listed.
     lost: u64,
-    /// Sockets that it sent once, and that are listed more often.
+    /// Sockets that are listed more often than the kernel sent them.
     doubled: u64,
-    /// Sockets whose holders are others.
+    /// Sockets with wrong holders.
     foreign: u64,
-    /// Listings with any of these.
+    /// Listings with any of these faults.
     listings: u64,
 }
 
 impl Faults {
-    /// Those of one listing, of which the kernel sent this; what a walk read, it was not
-    /// sent.  Holders are compared where it shows any.
+    /// The faults of one listing, given what the kernel sent; `None` for a walk, which reads
+    /// the tables itself.  Holders are compared if the listing shows any.
     fn of(text: &str, sent: Option<&HashMap<String, u64>>, stable: &HashMap<String, String>) -> Self {
         let shows_holders = text.contains("users:((");
         let mut seen: HashMap<&str, u64> = HashMap::with_capacity(stable.len());
@@ -288,7 +287,7 @@ impl Faults {
         faults
     }
 
-    /// Those that no dump explains.
+    /// The faults that the kernel's dump does not explain.
     fn own(&self) -> u64 {
         self.lost + self.doubled + self.foreign
     }

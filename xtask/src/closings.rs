@@ -1,11 +1,11 @@
-//! `cargo xtask closings`: connections of a few milliseconds beside `sockdiag watch
-//! --jsonl`, and whether the closings that it shows and those that it counts as lost
-//! are exactly those that were made.
+//! `cargo xtask closings`: makes connections of a few milliseconds beside `sockdiag watch
+//! --jsonl`, and checks that the closings it shows and those it counts as lost are exactly
+//! those that were made.
 //!
-//! Once its reader reads, once the reader is stopped for two seconds, and once for so
-//! long that the kernel's queue may overflow.  (When it is half full, the kernel's worker
-//! that fills it yields to everybody else: on a busy machine messages wait there
-//! instead of being lost.)
+//! Three runs: the reader keeps reading, it is stopped for two seconds, and it is stopped for
+//! so long that the kernel's queue may overflow.  (When the queue is half full, the kernel
+//! worker that fills it yields to other tasks: on a busy machine messages wait there instead
+//! of being lost.)
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::bench::build_sockdiag;
 
 pub(crate) const WORDS: &str = "[--connections N] [--rate PER-SECOND]";
 
-/// For the list of chores.
+/// The help text.
 pub(crate) const DOC: &str = "\
 Make connections of a few milliseconds beside `sockdiag watch --jsonl`, and fail
 unless the closings shown and those counted as lost are exactly those made, each
@@ -25,10 +25,10 @@ two and for twelve seconds.
 --connections N  how many are made each time (100000)
 --rate N         how many a second, if the machine can (7500).";
 
-/// How long readers are stopped.
+/// How long the reader is stopped in each run.
 const STALLED: [Duration; 3] = [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(12)];
 
-/// Does the chore.
+/// Runs the chore.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let mut plan = Plan { connections: 100_000, per_second: 7_500, stalled: Duration::ZERO };
     for pair in words.chunks(2) {

@@ -1,8 +1,8 @@
-//! `cargo xtask doctor`: faults and healthy workloads in namespaces made for them, and what
-//! the doctor says of each.
+//! `cargo xtask doctor`: sets up faults and healthy workloads in namespaces made for them, and
+//! checks what the doctor reports for each.
 //!
-//! Invariant: a run in which a scene's signs do not show says nothing of the doctor; it is
-//! counted apart, and fails the chore.
+//! Invariant: a run in which the scene's signs do not show proves nothing about the doctor; it
+//! is counted separately, and fails the chore.
 
 mod report;
 mod scenes;
@@ -23,10 +23,10 @@ use scenes::Scene;
 use stage::Stage;
 use verdict::Verdict;
 
-/// For the list of chores.
+/// What may follow the chore's name.
 pub(crate) const WORDS: &str = "[--runs N] [--only NAME] [--brief] [--jobs N] [--write FILE] [--dry] [--show WORDS] \
                               [--program FILE]";
-/// For the list of chores.
+/// The help text.
 pub(crate) const DOC: &str = "\
 Inject faults in network namespaces, run healthy workloads, let `sockdiag doctor` look at
 each, and print what it found: fail where the right finding is first or second in less than
@@ -42,7 +42,7 @@ apt-get install nginx-light wrk apache2-utils postgresql redis-server openssh-se
 --show WORDS     print what ss says with these words after each run, between commas
 --program FILE   the doctor's program, instead of the one that is built.";
 
-/// What is done.
+/// The parsed arguments.
 struct Plan {
     runs: u32,
     only: Option<String>,
@@ -51,13 +51,13 @@ struct Plan {
     write: Option<PathBuf>,
     /// The doctor, if there is one.
     doctor: Option<PathBuf>,
-    /// What `ss` is asked after each run.
+    /// Arguments of an `ss` to run after each run.
     show: Option<String>,
-    /// The program that looks for signs.
+    /// The `ss` that looks for signs.
     ss: PathBuf,
 }
 
-/// Does it.
+/// Runs the chore.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let plan = Plan::of(words)?;
     let mut scenes = scenes::all();
@@ -79,7 +79,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     });
     let (heavy, light): (Vec<Scene>, Vec<Scene>) = scenes.iter().copied().partition(|scene| scene.is_heavy);
     let tally = Mutex::new(Tally::of(&scenes));
-    // Those that need a processor come one after the other, when nothing else goes on.
+    // Scenes that need a whole processor run one at a time, when nothing else runs.
     play(&plan, &light, plan.jobs, &tally);
     play(&plan, &heavy, 1, &tally);
     let tally = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -91,9 +91,9 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     tally.judge(plan.doctor.is_some())
 }
 
-/// Every scene as often as it is asked for, so many at a time.
+/// Plays every scene as often as requested, several at a time.
 fn play(plan: &Plan, scenes: &[Scene], jobs: usize, tally: &Mutex<Tally>) {
-    // By rounds, so that runs of one scene are apart.
+    // In rounds, so that the runs of one scene are not adjacent.
     let queue: Vec<Scene> = (0..plan.runs).flat_map(|_| scenes.iter().copied()).collect();
     let queue = Mutex::new(queue.into_iter());
     let next = || queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
@@ -112,13 +112,13 @@ fn play(plan: &Plan, scenes: &[Scene], jobs: usize, tally: &Mutex<Tally>) {
     });
 }
 
-/// What came of one run.
+/// The result of one run.
 enum Outcome {
     /// The doctor's findings.
     Judged(Verdict),
-    /// The signs showed, and there was no doctor; which counters moved.
+    /// The signs showed but there is no doctor; names the counters that moved.
     Set(String),
-    /// The scene could not be set here, or its signs did not show.
+    /// The scene could not be set up here, or its signs did not show.
     NotSet(Why),
     /// The doctor failed.
     Failed(Why),
@@ -151,7 +151,7 @@ fn once(plan: &Plan, scene: &Scene) -> Outcome {
     }
 }
 
-/// The ids of its rules.
+/// The ids of the doctor's rules.
 fn rules(doctor: &std::path::Path) -> Result<Vec<String>, Why> {
     let out = Command::new(doctor).args(["doctor", "--list"]).stdin(Stdio::null()).output();
     let out = out.map_err(|error| crate::fail::failed(doctor, &error))?;
@@ -159,12 +159,12 @@ fn rules(doctor: &std::path::Path) -> Result<Vec<String>, Why> {
     Ok(text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
-/// Asks the doctor of the near namespace.
+/// Runs the doctor in the near namespace.
 fn ask(doctor: &std::path::Path, scene: &Scene, stage: &mut Stage) -> Result<Verdict, Why> {
-    /// What looking may take beyond the time that was asked for.
+    /// How much longer than requested the doctor may take.
     const PATIENCE: Duration = Duration::from_secs(20);
     let failed = |error: std::io::Error| crate::fail::failed(doctor, &error);
-    // The document may be longer than a pipe holds.
+    // Writes to a file, because the document may exceed the capacity of a pipe.
     let path = stage.directory()?.join("verdict");
     let out = std::fs::File::create(&path).map_err(|error| crate::fail::failed(&path, &error))?;
     let mut command = if scene.is_nobody {

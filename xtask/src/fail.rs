@@ -1,4 +1,4 @@
-//! What went wrong with a file or a program, in words.
+//! Error messages about files and programs.
 
 use std::io;
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::process::Command;
 
 use sockdiag_testkit::Why;
 
-/// A file could not be read, made or written.
+/// The error for a file that could not be read, created or written.
 pub(crate) fn failed(path: &Path, error: &io::Error) -> Why {
     Why::new(format!("{}: {error}", path.display()))
 }
 
-/// Runs a command; its output.
+/// Runs a command and returns its output.
 pub(crate) fn output(command: &mut Command) -> Result<String, Why> {
     let name = command.get_program().to_string_lossy().into_owned();
     let out = command.output().map_err(|error| Why::new(format!("{name}: {error}")))?;

@@ -1,18 +1,15 @@
-//! `cargo xtask goldens [FIXTURES | zoo]`: what the reference prints for recordings
-//! of real kernels, kept so that ours can be compared where there is no
-//! reference.
+//! `cargo xtask goldens [FIXTURES | zoo]`: stores what the reference prints for recordings of
+//! real kernels, so that ours can be compared on machines without the reference.
 //!
-//! With a directory of fixtures (`tools/kernels/record.sh` makes it), the
-//! recordings are made first; with `zoo`, one of this machine's kernel with
-//! the test kit's sockets, which are in the states that the fixtures lack.
-//! Then the reference runs over every recording
-//! with every command line below, twice; an output that differs from itself is
-//! an error, and so is a reference of another version.
+//! With a directory of fixtures (made by `tools/kernels/record.sh`), the recordings are made
+//! first; with `zoo`, one of the test kit's sockets on this machine's kernel, which are in
+//! states that the fixtures lack.  Then the reference runs on every recording with every
+//! command line below, twice.  An output that differs between the two runs is an error, and so
+//! is a reference of another version.
 //!
-//! Invariant: the outputs depend on the recordings and on the reference alone.
-//! So everything is numeric, the ephemeral ports come from a file, and what
-//! belongs to the recorded machine is taken out: cgroup ids become an attribute
-//! that no one knows, and every device becomes the first, which is `lo`.
+//! Invariant: the outputs depend only on the recordings and the reference.  So all output is
+//! numeric, the ephemeral ports come from a file, and machine-specific values are removed:
+//! cgroup ids become an unknown attribute, and every device becomes index 1, which is `lo`.
 //!
 //! Source of the fixtures' format: `tools/kernels/gen/nltap.c`.
 
@@ -32,14 +29,14 @@ use sockdiag_testkit::zoo::{self, Zoo};
 
 use crate::fail::failed;
 
-/// Where the recordings and the outputs are, from the root of the repository.
+/// The directory of recordings and outputs, relative to the repository's root.
 const GOLDEN: &str = "crates/ss/tests/golden";
 
-/// Version of iproute2 whose requests the fixtures answer.
+/// The version of iproute2 that sent the requests in the fixtures.
 const FIXTURES: &str = "iproute2-7.3.0";
 
-/// Recordings of each kernel: the name here, the fixture's, whether only rows
-/// with an `INET_DIAG_ULP_INFO` are kept.
+/// The recordings of each kernel: our name, the fixture's name, and whether to keep only rows
+/// with an `INET_DIAG_ULP_INFO`.
 const RECORDINGS: &[(&str, &str, bool)] = &[
     ("everything", "tcp-all-everything", false),
     ("plain", "tcp-all-eo", false),
@@ -52,8 +49,8 @@ const RECORDINGS: &[(&str, &str, bool)] = &[
     ("bound-inactive", "tcp-bound-inactive", false),
 ];
 
-/// What is asked of every recording.  Words that look like `NAME=VALUE` before
-/// `ss` are its environment.
+/// The command lines for every recording.  Words like `NAME=VALUE` before `ss` are its
+/// environment.
 const COMMON: &[&str] = &[
     "ss -tan",
     "ss -tanH",
@@ -68,7 +65,7 @@ const COMMON: &[&str] = &[
     "COLUMNS=40 ss -tan",
 ];
 
-/// What else is asked of the recording of everything.
+/// Further command lines for the recording of everything.
 const EVERYTHING: &[&str] = &[
     "ss -tani dport < 5100",
     "ss -tanOemoi sport < 5020",
@@ -103,17 +100,17 @@ const EVERYTHING: &[&str] = &[
 /// What may follow the chore's name.
 pub(crate) const WORDS: &str = "[FIXTURES | zoo]";
 
-/// What the chore does.
+/// The help text.
 pub(crate) const DOC: &str = "\
 Keep what the reference prints for the recordings of crates/ss/tests/golden;
 with a directory of fixtures, make these recordings of them first, and with
 \"zoo\" one of the sockets of the test kit, on this kernel.";
 
-/// Does what the arguments after `goldens` ask for.
+/// Runs the chore.
 pub(crate) fn run(args: &[String]) -> Result<(), Why> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(GOLDEN);
     let root = root.canonicalize().map_err(|error| failed(&root, &error))?;
-    // Refuses every version but the one this project was specified against.
+    // Rejects every version except the one that this project is specified against.
     let reference = Reference::get()?;
     match args {
         [] => {}
@@ -157,7 +154,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Why> {
     fs::write(path, bytes).map_err(|error| failed(path, &error))
 }
 
-/// What the reference said about one recording.
+/// The reference's outputs for one recording.
 struct Transcript {
     bytes: Vec<u8>,
     outputs: usize,
@@ -204,7 +201,7 @@ fn case(line: &str, root: &Path, recording: &Path) -> Case<'static> {
         .fold(case, |case, (name, value)| case.env(name, value))
 }
 
-/// Makes the recordings anew.
+/// Makes the recordings from the fixtures.
 fn import(fixtures: &Path, root: &Path) -> Result<(), Why> {
     let mut made = 0;
     for kernel in entries(fixtures)? {
@@ -217,7 +214,7 @@ fn import(fixtures: &Path, root: &Path) -> Result<(), Why> {
             let replies =
                 replies(&tap).ok_or_else(|| Why::new(format!("{}: not a recording", path.display())))?;
             let bytes = thinned(&recording::cut_done(&replies), *ulp_only);
-            // Nothing but the end: a kernel that has no such sockets.
+            // Skip a recording with only an end: that kernel has no such sockets.
             if recording::messages(&bytes).len() > 1 {
                 write(&directory.join(name).with_extension("rec"), &bytes)?;
                 made += 1;
@@ -250,8 +247,8 @@ fn zoo(reference: &Reference, root: &Path) -> Result<(), Why> {
     write(&path, &thinned(&recording::cut_done(&bytes), false))
 }
 
-/// What the program's first sock_diag socket received: the table of TCP.
-/// `None` if the file is damaged.
+/// What the program's first sock_diag socket received: the TCP table.  `None` if the file is
+/// damaged.
 fn replies(tap: &[u8]) -> Option<Vec<u8>> {
     const SOCK_DIAG: [u8; 2] = 4_u16.to_le_bytes();
     const HEAD: usize = 20;
@@ -270,7 +267,7 @@ fn replies(tap: &[u8]) -> Option<Vec<u8>> {
     Some(replies)
 }
 
-/// The recording with one socket of each look, and nothing of the machine.
+/// The recording with only one socket of each appearance, and without machine-specific values.
 fn thinned(bytes: &[u8], ulp_only: bool) -> Vec<u8> {
     const HEADER: usize = 16;
     const IFINDEX: usize = HEADER + 40;
@@ -287,8 +284,8 @@ fn thinned(bytes: &[u8], ulp_only: bool) -> Vec<u8> {
         if ulp_only && !attributes.iter().any(|(kind, _)| *kind == attr::ULP_INFO) {
             continue;
         }
-        // Family, state, timer; queues that hold something; owners; devices; what is
-        // reported, and of what is short the value.
+        // The appearance: family, state, timer; which queues are not empty; whether there is
+        // an owner or a device; the attributes, with the values of short ones.
         let mut look = fixed.get(..3).unwrap_or_default().to_vec();
         let words = [fixed.get(56..60), fixed.get(60..64), fixed.get(64..68)];
         look.extend(words.map(|word| u8::from(word != Some(&[0; 4]))));
@@ -297,7 +294,7 @@ fn thinned(bytes: &[u8], ulp_only: bool) -> Vec<u8> {
             look.extend(kind.to_ne_bytes());
             look.extend((payload.len() as u16).to_ne_bytes());
             match kind {
-                // State of congestion control and options.
+                // The congestion-control state and the TCP options.
                 attr::INFO => look.extend([payload.get(1), payload.get(5)].into_iter().flatten()),
                 attr::CONG | attr::ULP_INFO => look.extend(payload.get(..16).unwrap_or(payload)),
                 _ if payload.len() <= 4 => look.extend(payload),

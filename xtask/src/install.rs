@@ -1,8 +1,8 @@
-//! `cargo xtask install` and `cargo xtask docs`: the program with everything
-//! that goes with it, and the pages that the repository shows.
+//! `cargo xtask install` and `cargo xtask docs`: installs the programs and all accompanying
+//! files, and writes the generated pages of the repository.
 //!
-//! All texts come from the programs themselves (`ss --generate`, `sockdiag
-//! generate`), so they say what this build can do.
+//! All texts come from the programs themselves (`ss --generate`, `sockdiag generate`), so they
+//! match this build.
 
 mod notices;
 
@@ -15,21 +15,21 @@ use sockdiag_testkit::Why;
 use crate::bench::{build, build_shipped};
 pub(crate) use notices::{Package, of_third_parties, packages};
 
-/// For the list of chores.
+/// What may follow the chore's name.
 pub(crate) const WORDS: &str = "[--prefix DIR]";
-/// For the list of chores.
+/// The help text.
 pub(crate) const DOC: &str = "\
 Build ss and sockdiag as they are shipped and install them below DIR
 (/usr/local), with their manual pages, completions for bash, zsh and fish,
 and licences.  With DESTDIR in the environment below DESTDIR/DIR, as packages
 are made.  What was installed is listed in DIR/share/doc/sockdiag/installed.";
-/// For the list of chores.
+/// The help text.
 pub(crate) const UNINSTALL_DOC: &str = "\
 Remove what `install` put below DIR (/usr/local) and DESTDIR, by its list.";
 /// For the list of chores.
 pub(crate) const DOCS_DOC: &str = "Write docs/options.md and docs/fields.md anew.";
 
-/// What is made, and where it goes below the prefix.
+/// The generated files, and their places below the prefix.
 const FILES: &[(&str, &str)] = &[
     ("man", "share/man/man8/ss.8"),
     ("man-filter", "share/man/man7/ss-filter.7"),
@@ -39,18 +39,18 @@ const FILES: &[(&str, &str)] = &[
     ("fish", "share/fish/vendor_completions.d/ss.fish"),
 ];
 
-/// The programs, each with the package that it is made of.
+/// The programs, each with its package.
 pub(crate) const PROGRAMS: [(&str, &str); 2] = [("sockdiag-ss", "ss"), ("sockdiag-cli", "sockdiag")];
 
-/// Where licences and the list of what was installed go.
+/// The directory for licences and the list of installed files.
 const SHARE: &str = "share/doc/sockdiag";
-/// The list, below the prefix like what it lists.
+/// The list of installed files, below the prefix.
 const LIST: &str = "share/doc/sockdiag/installed";
 
-/// Does the chore `install`.
+/// Runs the chore `install`.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let place = place(words, std::env::var_os("DESTDIR").map(PathBuf::from))?;
-    // Messages of a panic name files: not those of whoever built it.
+    // Panic messages contain file names, which must not be those of the build machine.
     let [ours, sockdiag] = PROGRAMS.map(build_shipped);
     for path in install(&place, &ours?, &sockdiag?, &of_third_parties()?)? {
         println!("{}", path.display());
@@ -58,12 +58,12 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     Ok(())
 }
 
-/// Does the chore `uninstall`.
+/// Runs the chore `uninstall`.
 pub(crate) fn uninstall(words: &[String]) -> Result<(), Why> {
     remove(&place(words, std::env::var_os("DESTDIR").map(PathBuf::from))?)
 }
 
-/// The directory below which everything goes.
+/// The directory to install below.
 fn place(words: &[String], destination: Option<PathBuf>) -> Result<PathBuf, Why> {
     let prefix = match words {
         [] => PathBuf::from("/usr/local"),
@@ -74,11 +74,11 @@ fn place(words: &[String], destination: Option<PathBuf>) -> Result<PathBuf, Why>
     let Some(destination) = destination.filter(|path| !path.as_os_str().is_empty()) else {
         return Ok(prefix);
     };
-    // A prefix begins at the root, which is the destination.
+    // The prefix is absolute; the destination takes the place of the root.
     Ok(destination.join(prefix.strip_prefix("/").unwrap_or(&prefix)))
 }
 
-/// Puts everything below `place`, and lists what that is there.
+/// Installs everything below `place`, and returns the installed files.
 pub(crate) fn install(
     place: &Path,
     ours: &Path,
@@ -95,7 +95,7 @@ pub(crate) fn install(
         write(ours, what, &place.join(name))?;
         add(place.join(name));
     }
-    // It knows where its own files belong, and lists them.
+    // `sockdiag` installs its own files, and prints their names.
     let out = Command::new(sockdiag)
         .args(["generate", "all", "--prefix"])
         .arg(place)
@@ -132,14 +132,14 @@ pub(crate) fn install(
     Ok(installed)
 }
 
-/// Removes what the list names, and directories that are empty then.
+/// Removes the listed files, and directories that become empty.
 fn remove(place: &Path) -> Result<(), Why> {
     let list = place.join(LIST);
     let text = fs::read_to_string(&list)
         .map_err(|error| Why::new(format!("{}, by which is removed: {error}", list.display())))?;
     for line in text.lines() {
         let name = Path::new(line);
-        // A list that others wrote removes nothing outside.
+        // A manipulated list must not remove files outside the prefix.
         if line.is_empty() || !name.components().all(|part| matches!(part, Component::Normal(_))) {
             return Err(Why::new(format!("{} lists {line:?}, which is not below it", list.display())));
         }
@@ -152,15 +152,15 @@ fn remove(place: &Path) -> Result<(), Why> {
             }
             _ => println!("{}", path.display()),
         }
-        // Where something else is, this fails, and should.
+        // A directory that contains other files is not removed.
         let above = path.ancestors().skip(1).take_while(|above| *above != place);
         let _ = above.map(fs::remove_dir).take_while(Result::is_ok).count();
     }
     Ok(())
 }
 
-/// Installs a program: not over a running program's file, but beside it, then in
-/// its place.
+/// Installs a program: writes it beside the old file and renames it, because a running
+/// program's file cannot be overwritten.
 fn program(built: &Path, place: &Path) -> Result<(), Why> {
     parent(place)?;
     let beside = place.with_extension("new");
@@ -169,7 +169,7 @@ fn program(built: &Path, place: &Path) -> Result<(), Why> {
         .map_err(|error| Why::new(format!("installing {}: {error}", place.display())))
 }
 
-/// Does the chore `docs`.
+/// Runs the chore `docs`.
 pub(crate) fn docs(_: &[String]) -> Result<(), Why> {
     let ours = build()?;
     for what in ["options", "fields"] {
@@ -234,7 +234,7 @@ mod tests {
         all
     }
 
-    /// With programs that stand in for ours.
+    /// With scripts in place of our programs.
     #[test]
     fn what_was_installed_can_be_removed() {
         let root = std::env::temp_dir().join(format!("sockdiag-install-{}", std::process::id()));
@@ -253,7 +253,7 @@ mod tests {
         let place = root.join("package/usr");
         let other = place.join("share/man/man8/other.8");
         put(&other, b"of somebody else").expect("the test's own file");
-        // Twice: over what is there, too.
+        // Twice, to check that existing files are replaced.
         for _ in 0..2 {
             install(&place, &ours, &sockdiag, "their licences").unwrap_or_else(|why| panic!("{why}"));
         }

@@ -1,16 +1,16 @@
-//! `cargo xtask instructions`: how many instructions a row costs, by valgrind.
+//! `cargo xtask instructions`: counts the instructions that a row costs, with valgrind.
 //!
-//! Clocks differ from run to run and machine to machine; instructions of the
-//! same program on the same input do not.  Two inputs of the same kind of rows,
-//! one twice as long, give what one row more costs: decoding, formatting and
-//! writing, without start-up and without the kernel.
+//! Times differ from run to run and machine to machine; the instructions of the same program
+//! on the same input do not.  Two inputs with the same kind of rows, one twice as long, give
+//! the cost of one more row: decoding, formatting and writing, without start-up and without
+//! the kernel.
 //!
-//! Every input is made here, so that a count repeats to the instruction: TCP
-//! sockets are a recording (`TCPDIAG_FILE`), their holder is a process of a
-//! made-up /proc (`PROC_ROOT`), unix sockets are answers to the program's own
-//! request (`nlplay`, whose copying of the answers is counted as well).
+//! Every input is generated here, so that counts repeat exactly: TCP sockets are a recording
+//! (`TCPDIAG_FILE`), their holder is a process in a made-up /proc (`PROC_ROOT`), and unix
+//! sockets are replies to the program's own request (`nlplay`, whose copying of the replies is
+//! counted as well).
 //!
-//! Invariant: a count is only raised together with the reason for it.
+//! Invariant: a limit is only raised together with the reason for it.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
@@ -26,36 +26,36 @@ use sockdiag_testkit::replies::{self, Talk};
 
 use crate::bench::build;
 
-/// For the list of chores.
+/// The help text.
 pub(crate) const DOC: &str = "\
 Count the instructions that one more row costs (valgrind, on made-up sockets)
 and those of a start without sockets, and fail where they are more than 1.03 and 1.1
 times the counts in xtask/src/instructions.rs, or where the program is bigger than is
 said there.";
 
-/// What a command line reads.
+/// The input of a command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Input {
     /// A recording of TCP sockets.
     Tcp,
-    /// The same, and a process that holds them all.
+    /// The same, with a process that holds all of them.
     TcpHeld,
-    /// A kernel's answer of unix sockets.
+    /// A kernel reply with unix sockets.
     Unix,
 }
 
-/// A command line that is counted.
+/// A measured command line.
 #[derive(Clone, Copy, Debug)]
 struct Line {
     words: &'static str,
     input: Input,
-    /// Instructions of one row, as measured with rustc 1.95 for x86-64.
+    /// Instructions per row, as measured with rustc 1.95 on x86-64.
     measured: u64,
 }
 
-// Raised: a row carries when its event arrived and what a former look told
-// (`-tan`, `-tane`); structured forms know more fields, leave out numbers that
-// mean "none", and escape and bound text that others choose (`-j`, `--csv`).
+// Reasons for raised counts: a row carries the time of its event and the facts of a former
+// look (`-tan`, `-tane`); structured formats know more fields, omit numbers that mean "none",
+// and escape and truncate text from other programs (`-j`, `--csv`).
 const LINES: &[Line] = &[
     Line { words: "-tan", input: Input::Tcp, measured: 2316 },
     Line { words: "-tane", input: Input::Tcp, measured: 3447 },
@@ -67,25 +67,25 @@ const LINES: &[Line] = &[
     Line { words: "-tan --csv", input: Input::Tcp, measured: 5266 },
     Line { words: "-x", input: Input::Unix, measured: 2834 },
 ];
-/// Starts: the words, and instructions from the first of the dynamic linker on to the
-/// end, with glibc 2.36.  A start must not pay for what other programs of this workspace
-/// can do.
-// And how many lines it prints.
+/// Starts: the arguments, and the instructions from the dynamic linker's first to the end,
+/// with glibc 2.36.  A start must not pay for features that only other programs of this
+/// workspace use.
+// The last number is that of the printed lines.
 const STARTS: &[(&str, u64, usize)] = &[("-V", 355_832, 2), ("-tan", 507_009, 1)];
-/// Rows of the shorter input.
+/// Number of rows of the shorter input.
 const ROWS: u32 = 4_000;
-/// The most bytes that `ss` may have, stripped: 2,180,000 without the walk of the
-/// kernel's tables (`source/walk/`), which takes 97,000.
+/// The largest allowed size of `ss` in bytes, stripped.  Without the walk of the kernel's
+/// tables (`source/walk/`), which takes 97,000, it would be 2,180,000.
 const SIZE: u64 = 2_280_000;
 
 impl Line {
-    /// The most that a row may cost: 1.03 times what was measured.
+    /// The limit for a row: 1.03 times the measured count.
     fn limit(&self) -> u64 {
         self.measured * 103 / 100
     }
 }
 
-/// Does the chore.
+/// Runs the chore.
 pub(crate) fn run(_: &[String]) -> Result<(), Why> {
     let ours = build()?;
     let size = fs::metadata(&ours).map_err(|error| Why::new(format!("{}: {error}", ours.display())))?.len();
@@ -104,13 +104,13 @@ pub(crate) fn run(_: &[String]) -> Result<(), Why> {
     result.and(starts)
 }
 
-/// Counts starts of the program, where there are no sockets.
+/// Counts the instructions of starts without sockets.
 fn measure_starts(ours: &Path) -> Result<(), Why> {
     println!("| Start | instructions | limit |\n| --- | ---: | ---: |");
     let mut above = Vec::new();
     for (words, measured, printed) in STARTS {
         let mut command = callgrind(ours, words);
-        // A recording of nothing.
+        // An empty recording.
         let out = command.env("TCPDIAG_FILE", "/dev/null").output();
         let out = out.map_err(|error| Why::new(format!("running valgrind: {error}")))?;
         let text = String::from_utf8_lossy(&out.stderr);
@@ -133,7 +133,7 @@ fn measure_starts(ours: &Path) -> Result<(), Why> {
     }
 }
 
-/// The program under valgrind, with nothing in its environment.
+/// The program under valgrind, with an empty environment.
 fn callgrind(ours: &Path, words: &str) -> Command {
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(ours);
@@ -157,25 +157,25 @@ fn measure(ours: &Path, inputs: &[Inputs]) -> Result<(), Why> {
     if above.is_empty() { Ok(()) } else { Err(Why::new(format!("above the limit: {}", above.join(", ")))) }
 }
 
-/// Files that stand in for so many sockets.
+/// Input files with this many sockets.
 struct Inputs {
     rows: u32,
     /// TCP sockets.
     recording: PathBuf,
-    /// A /proc of one process, which has all these sockets open.
+    /// A /proc with one process that has all these sockets open.
     proc: PathBuf,
-    /// What a kernel answers to a request for unix sockets.
+    /// The kernel's reply to a request for unix sockets.
     talk: PathBuf,
-    /// The library that answers so.
+    /// The library that plays the reply.
     player: PathBuf,
 }
 
 impl Inputs {
-    /// Makes them in a new directory.
+    /// Makes the inputs in a new directory.
     fn make(directory: &Path, rows: u32) -> Result<Self, Why> {
         let failed = |error| Why::new(format!("making {}: {error}", directory.display()));
         let [recording, proc, talk] = ["recording", "proc", "talk"].map(|name| directory.join(name));
-        // One process alone: the program reads several with several threads.
+        // Only one process: with several, the program would use several threads.
         let process = proc.join("4242");
         let open = process.join("fd");
         fs::create_dir_all(&open).map_err(failed)?;
@@ -186,7 +186,7 @@ impl Inputs {
         }
         let sockets: Vec<Msg> = (0..rows).map(socket).collect();
         fs::write(&recording, record(&sockets, &[])).map_err(failed)?;
-        // As many in a datagram as the kernel sends at once, about.
+        // About as many per datagram as the kernel sends.
         let sockets: Vec<u32> = (0..rows).collect();
         let datagrams =
             sockets.chunks(250).map(|numbers| numbers.iter().flat_map(|n| unix_socket(*n)).collect());
@@ -195,7 +195,7 @@ impl Inputs {
         Ok(Self { rows, recording, proc, talk, player: replies::library()? })
     }
 
-    /// The instructions of one run, as callgrind counts them.
+    /// The instructions of one run, counted by callgrind.
     fn count(&self, ours: &Path, line: &Line) -> Result<u64, Why> {
         let mut command = callgrind(ours, line.words);
         match line.input {
@@ -209,7 +209,7 @@ impl Inputs {
         collected(&text).ok_or_else(|| Why::new(format!("valgrind said {text}")))
     }
 
-    /// What was counted must have been a listing of all of them.
+    /// Checks that the measured run listed all sockets.
     fn check(&self, line: &Line, listing: &[u8]) -> Result<(), Why> {
         let has = |what: &[u8]| listing.windows(what.len()).filter(|window| *window == what).count();
         let wanted: &[u8] = match line.input {
@@ -226,16 +226,16 @@ impl Inputs {
     }
 }
 
-/// The number behind `Collected :`.
+/// The number after `Collected :`.
 fn collected(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok())
 }
 
-/// The family of unix sockets.
+/// The address family of unix sockets.
 const AF_UNIX: u8 = 1;
 
-/// A unix socket as a service manager's machine has them: pairs of streams, of
-/// which every other one is of a named service.
+/// A unix socket as on a machine with a service manager: pairs of streams, every second one
+/// belonging to a named service.
 fn unix_socket(number: u32) -> Vec<u8> {
     /// `SOCK_STREAM` and the state of a connection.
     const STREAM: u8 = 1;
@@ -259,12 +259,12 @@ fn inode(number: u32) -> u32 {
     1_000_000 + number
 }
 
-/// Any mixing will do that is the same everywhere.
+/// A hash that is the same on every machine; its quality does not matter.
 fn mixed(number: u32, salt: u32) -> u32 {
     number.wrapping_add(salt).wrapping_mul(2_654_435_761).rotate_left(salt % 32) ^ salt
 }
 
-/// A connection as a busy server has them; all differ, and all runs alike.
+/// A connection as on a busy server; all differ, but every run makes the same ones.
 fn socket(number: u32) -> Msg {
     let upto = |salt: u32, most: u32| mixed(number, salt) % most;
     Msg {
@@ -290,7 +290,7 @@ fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_ne_bytes()).collect()
 }
 
-/// The 280 bytes of Linux 6.18 (`struct tcp_info`, linux/tcp.h).
+/// The 280 bytes of `struct tcp_info` in Linux 6.18 (linux/tcp.h).
 fn tcp_info(upto: &dyn Fn(u32, u32) -> u32) -> Vec<u8> {
     let mut info = vec![1, 0, 0, 0, 0, 7, 0x77, 0];
     let rtt = 200 + upto(6, 150_000);

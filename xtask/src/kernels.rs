@@ -1,19 +1,17 @@
-//! `cargo xtask kernels [KERNEL]...`: the reference and ours side by side on
-//! other kernels.
+//! `cargo xtask kernels [KERNEL]...`: compares the reference and ours on other kernels.
 //!
-//! Each kernel boots in QEMU (`tools/kernels/rig.py`), opens a zoo of sockets
-//! and runs every line of `cases.rs` by the reference, by ours, and where these
-//! differ by the reference again.  Output, errors and status have to be the same byte for byte.
-//! Where the reference differs from itself, what depends on time alone is masked
-//! on all sides (`sockdiag_testkit::guest::mask` says what), and if it still
-//! differs the line is run again.
+//! Each kernel boots in QEMU (`tools/kernels/rig.py`), opens a zoo of sockets and runs every
+//! line of `cases.rs` with the reference, with ours, and if they differ with the reference
+//! again.  Output, errors and status must be the same byte for byte.  If the reference differs
+//! from itself, everything that depends on time is masked in all outputs
+//! (`sockdiag_testkit::guest::mask` lists it), and if it still differs the line is run again.
 //!
-//! At the end connections of a few milliseconds are made there beside `sockdiag watch`
+//! At the end, connections of a few milliseconds are made there beside `sockdiag watch`
 //! (`sockdiag_testkit::brief`).
 //!
-//! Invariant: a run is good only if every line was compared, every difference
-//! is explained by a row of COMPAT.md, every kind of sockets that the kernel
-//! should have was there, every shortcut was taken, and closings add up.
+//! Invariant: a run is good only if every line was compared, every difference is explained by
+//! a row of COMPAT.md, every kind of socket that the kernel should have existed, every
+//! shortcut was taken, and closings add up.
 
 mod cases;
 mod explained;
@@ -48,7 +46,7 @@ use verdict::Verdict;
 /// What may follow the chore's name.
 pub(crate) const WORDS: &str = "[--unpinned] [--keep DIRECTORY] [KERNEL]...";
 
-/// What the chore does.
+/// The help text.
 pub(crate) const DOC: &str = "\
 Boot other kernels in QEMU, and compare the reference and ours there on every
 kind of socket that they know.  KERNEL is the name of one in tools/pins, such as
@@ -59,8 +57,8 @@ kind of socket that they know.  KERNEL is the name of one in tools/pins, such as
 /// Seconds for the lines in the guest: ten times what an idle machine needs.
 const GUEST_SECONDS: &str = "1800";
 
-/// Does the chore.  What is known to be gone from the archive (`SOCKDIAG_GONE`)
-/// is said and no failure.
+/// Runs the chore.  A package known to be gone from the archive (`SOCKDIAG_GONE`) is reported
+/// but is not a failure.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let options = Options::parse(words)?;
     let Some(tools) = unless_gone("kernels", Tools::prepare(&options))? else { return Ok(()) };
@@ -87,7 +85,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     if bad.is_empty() { Ok(()) } else { Err(Why::new(bad.join("\nxtask: "))) }
 }
 
-/// The result; `None` after saying that it could not be had of the archive.
+/// The result; `None` after reporting that the archive no longer has the package.
 fn unless_gone<T>(what: &str, result: Result<T, Why>) -> Result<Option<T>, Why> {
     match result {
         Err(why) if skip::is_gone(&why.to_string()) => {
@@ -98,12 +96,12 @@ fn unless_gone<T>(what: &str, result: Result<T, Why>) -> Result<Option<T>, Why> 
     }
 }
 
-/// The kernels, or the references that judge.
+/// The pinned packages of one kind.
 fn pinned(kind: pins::Kind) -> Result<Vec<Pin>, Why> {
     Ok(pins::all()?.into_iter().filter(|pin| pin.kind == kind).collect())
 }
 
-/// What `rig.py` is asked for: that very version, or what the suite has now.
+/// The version to request from `rig.py`: the pinned one, or the suite's current one.
 fn spec(pin: &Pin, is_pinned: bool) -> String {
     let [_, spec] = pin.request();
     if is_pinned { spec } else { pin.suite.clone() }
@@ -143,7 +141,7 @@ impl Options {
     }
 }
 
-/// What goes into every guest, and a place for what comes out.
+/// What goes into every guest, and a directory for its results.
 struct Tools {
     rig: PathBuf,
     scratch: PathBuf,
@@ -180,7 +178,7 @@ impl Tools {
             let directory = tools.ask(&["iproute2", &spec])?;
             let place = format!("/opt/{}", judge.name);
             tools.add(Path::new(&directory), &place);
-            // Called "ss" like ours, so that both are called so where they show themselves.
+            // The loader is named "ss" too, so that messages with the program's name match.
             tools.add(&Path::new(&directory).join("lib/ld-linux-x86-64.so.2"), &format!("{place}/as/ss"));
             let words = [
                 &format!("{place}/as/ss"),
@@ -206,7 +204,7 @@ impl Tools {
         self.files.push(spec);
     }
 
-    /// What the rig prints on one line.
+    /// What the rig prints, as one line.
     fn ask(&self, words: &[&str]) -> Result<String, Why> {
         let mut rig = Command::new(&self.rig);
         let printed = output(rig.args(words)).map_err(|why| {
@@ -221,7 +219,7 @@ impl Tools {
         Ok(printed.trim_end().to_owned())
     }
 
-    /// Compares on one kernel and prints what came of it; what is wrong.
+    /// Compares on one kernel and prints the result; returns what is wrong.
     fn on(&self, kernel: &Pin, options: &Options) -> Result<Vec<String>, Why> {
         let spec = spec(kernel, options.pinned);
         let directory = self.ask(&["kernel", &spec])?;
@@ -231,7 +229,7 @@ impl Tools {
             None => self.scratch.join(&kernel.name),
         };
         let (results, closings) = (out.join("results"), out.join("closings"));
-        // Not those of an earlier run.
+        // Remove the results of an earlier run.
         let _ = fs::remove_file(&results);
         let _ = fs::remove_file(&closings);
         let begun = Instant::now();
@@ -242,7 +240,7 @@ impl Tools {
         }
         let ran = output(rig.arg(self.rig.with_file_name("scenario-beside.sh")));
         let seconds = begun.elapsed().as_secs();
-        // What a guest that failed left behind still says how far it came.
+        // Even after a failure, the guest's partial results show how far it came.
         let bytes = match (fs::read(&results), &ran) {
             (Ok(bytes), _) => bytes,
             (Err(_), Err(why)) => return Err(why.clone()),
@@ -317,7 +315,7 @@ impl Tools {
         (text, wrong)
     }
 
-    /// The runs of a line, by its text.
+    /// The runs of the line with this text.
     fn runs_of<'r>(&self, by_line: &'r BTreeMap<usize, Vec<&'r Run>>, text: &str) -> Option<&'r [&'r Run]> {
         let index = self.plan.lines.iter().position(|line| line.words.join(" ") == text)?;
         by_line.get(&index).map(Vec::as_slice)
@@ -344,7 +342,7 @@ impl Tools {
     }
 }
 
-/// Says which kinds the census shows; a kind that should be there is wrong.
+/// Reports which kinds the census shows; an expected kind that is missing is an error.
 fn report_kinds(kernel: &Pin, kinds: &[Kind], census: &str, text: &mut String, wrong: &mut Vec<String>) {
     let (mut present, mut absent) = (Vec::new(), Vec::new());
     for kind in kinds {

@@ -1,7 +1,7 @@
 //! Chores of the project: `cargo xtask help` lists them.
 //!
-//! A chore is a row of [`CHORES`]; it gets the words after its name and says
-//! in one sentence why it could not be done.
+//! A chore is a row of [`CHORES`]; it gets the arguments after its name and returns a sentence
+//! if it fails.
 
 mod active;
 mod api;
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does what the command line asks for.
+/// Runs the command line.
 fn run(words: &[String]) -> Result<(), Why> {
     let Some((name, rest)) = words.split_first() else { return helped(&[]) };
     if asks_for_help(name) {
@@ -104,7 +104,7 @@ fn chore(name: &str) -> Result<&'static Chore, Why> {
     chore.ok_or_else(|| Why::new(format!("there is no chore {name:?}; `cargo xtask help` lists them")))
 }
 
-/// Does the chore `help`.
+/// Runs the chore `help`.
 fn helped(words: &[String]) -> Result<(), Why> {
     match words.first() {
         Some(name) => print!("usage: cargo xtask{}", explained(chore(name)?)),
@@ -121,7 +121,7 @@ fn help() -> String {
     text
 }
 
-/// Its words, and what it does.
+/// A chore's arguments and its description.
 fn explained(chore: &Chore) -> String {
     let head = [chore.name, chore.words].join(" ");
     let mut text = format!(" {}\n", head.trim_end());
@@ -131,7 +131,7 @@ fn explained(chore: &Chore) -> String {
     text
 }
 
-/// The reference is fetched where it is asked for.
+/// Prints the command that runs the reference; fetches the reference if necessary.
 fn reference(_: &[String]) -> Result<(), Why> {
     let reference = Reference::get()?;
     let command = reference.command();
@@ -155,7 +155,7 @@ mod tests {
         }
     }
 
-    /// A chore that asked for its words first would fail or do something here.
+    /// A chore that parsed its arguments before checking for help would fail or act here.
     #[test]
     fn every_chore_has_help() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();

@@ -1,12 +1,12 @@
-//! `cargo xtask over-time`: what `sockdiag top`, `watch` and `wait` cost, each figure
-//! with its limit.
+//! `cargo xtask over-time`: measures the costs of `sockdiag top`, `watch` and `wait`, each
+//! against a limit.
 //!
-//! Frames are compared with a dump by `ss` on the same sockets, in turns.  A frame is what
-//! a run of several takes beyond a run of one, so that starting does not count; of
-//! `watch` and `wait` all counts.  Processor time is the figure, except where it is how
-//! soon somebody who listens is seen.
+//! Frames are compared with a dump by `ss` on the same sockets, in turns.  The cost of a frame
+//! is the difference between a run of several and a run of one, so that start-up does not
+//! count; for `watch` and `wait` everything counts.  Processor time is measured, except for
+//! how soon a new listener is seen.
 //!
-//! Invariant: a figure above its limit is a failure, and so is one that cannot be had.
+//! Invariant: a figure above its limit is a failure, and so is one that cannot be measured.
 
 #![allow(clippy::cast_precision_loss, reason = "small, known numbers; each cast is meant")]
 
@@ -28,7 +28,7 @@ use crate::bench::{build, build_sockdiag, load};
 
 pub(crate) const WORDS: &str = "[--runs R] [--sockets N] [--seconds S] [--races N]";
 
-/// For the list of chores.
+/// The help text.
 pub(crate) const DOC: &str = "\
 Measure what sockdiag costs over time, and fail above the limits: a frame of
 `top`, of 20 rows and of all with who holds them, 1.3 times the processor time of
@@ -43,21 +43,21 @@ them 0.4; from half a million sockets on 0.15 and 0.2.
 --seconds S      how long to watch and to wait (60)
 --races N        races of bind and listen (1000).";
 
-/// Frames of the longer runs.
+/// Number of frames of the longer runs.
 const FRAMES: u32 = 5;
-/// Sockets that are watched while nothing happens.
+/// Number of sockets that are watched while nothing happens.
 const IDLE: u32 = 1_000;
-/// Processor time of a frame, in that of the dump.
+/// Limit of a frame's processor time, relative to the dump's.
 const FRAME: f64 = 1.3;
-/// Memory that does not depend on the number of sockets, and what each may add.
+/// Limits of the memory that does not depend on the number of sockets, and of that per socket.
 const MEMORY_KIB: u64 = 15 << 10;
 const SOCKET_BYTES: u64 = 100;
-/// Share of a core, in per cent.
+/// Limit of the share of a core, in per cent.
 const SHARE: f64 = 0.5;
-/// How soon a listener is seen, in milliseconds.
+/// Limit of the time until a listener is seen, in milliseconds.
 const SEEN_MS: f64 = 20.0;
 
-/// What is run.
+/// The parsed arguments.
 struct Plan {
     runs: u32,
     sockets: u32,
@@ -65,7 +65,7 @@ struct Plan {
     races: u32,
 }
 
-/// What was measured.
+/// A measured value with its limit.
 pub(crate) struct Figure {
     pub(crate) what: String,
     pub(crate) value: f64,
@@ -75,12 +75,12 @@ pub(crate) struct Figure {
 
 impl Figure {
     pub(crate) fn is_above(&self) -> bool {
-        // What is no number is above every limit.
+        // NaN counts as above every limit.
         !matches!(self.value.partial_cmp(&self.limit), Some(order) if order.is_le())
     }
 }
 
-/// As a row of the table.
+/// Formats a figure as a row of the table.
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { what, value, limit, unit } = self;
@@ -89,7 +89,7 @@ impl fmt::Display for Figure {
     }
 }
 
-/// Does the chore.
+/// Runs the chore.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let mut plan = Plan { runs: 5, sockets: 100_000, seconds: 60, races: 1_000 };
     for pair in words.chunks(2) {
@@ -123,28 +123,28 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     if above.is_empty() { Ok(()) } else { Err(Why::new(format!("above the limit: {}", above.join(", ")))) }
 }
 
-/// The dump that figures are compared with; `ss` by itself would walk the kernel's tables.
+/// The dump that figures are compared with; without `--source`, `ss` may walk the tables.
 pub(crate) const DUMP: &str = "--source netlink -tani";
 
-/// Frames that are measured, and the dump that has the same facts.
+/// A kind of frame, and the dump with the same facts.
 struct Kind {
     name: &'static str,
     words: &'static str,
     dump: &'static str,
-    /// Whether every row is shown: they are kept until their order is known.
+    /// Whether every row is shown, and so has to be kept until all can be sorted.
     shows_all: bool,
 }
 
 const KINDS: [Kind; 2] = [
     Kind { name: "top --limit 20", words: " --limit 20", dump: DUMP, shows_all: false },
-    // Who holds each socket is looked up and printed, too.
+    // The holders of each socket are looked up and printed, too.
     Kind { name: "top", words: "", dump: DUMP, shows_all: true },
 ];
 
-/// Two looks and more by the doctor, all of the run.
+/// A whole run of the doctor: two looks or more.
 const DOCTOR: &str = "doctor --for 2s";
 
-/// What came of a kind: seconds of processor time, and the greatest resident size.
+/// The results of a kind: processor time in seconds, and the greatest resident size.
 #[derive(Default)]
 struct Costs {
     dumps: Vec<f64>,
@@ -152,20 +152,20 @@ struct Costs {
     memory_kib: u64,
 }
 
-/// The programs.
+/// The measured programs.
 struct Tools {
     ss: PathBuf,
     sockdiag: PathBuf,
 }
 
-/// A command in the namespace whose output nobody reads.
+/// A command in the namespace, with its output discarded.
 pub(crate) fn command(program: &Path, words: &str, namespace: &Namespace) -> Command {
     let mut command = namespace.command(program);
     command.args(words.split(' ')).stdin(Stdio::null()).stdout(Stdio::null());
     command
 }
 
-/// The middle one.
+/// The median.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
@@ -203,7 +203,7 @@ impl Tools {
         }
         for _ in 0..plan.runs {
             doctor.dumps.push(cost(&self.ss, DUMP)?.cpu().as_secs_f64());
-            // Its status says what it found.
+            // The doctor's exit status depends on its findings, so any status is fine.
             let run = measure::run_any(&mut command(&self.sockdiag, DOCTOR, &namespace))?;
             doctor.frames.push(run.cpu().as_secs_f64());
             doctor.memory_kib = run.max_rss_kib.max(doctor.memory_kib);
@@ -255,7 +255,7 @@ impl Tools {
         Ok(figures)
     }
 
-    /// What it costs to watch, and to wait, while nothing happens.
+    /// The cost of watching, and of waiting, while nothing happens.
     fn idle(&self, plan: &Plan) -> Result<Vec<Figure>, Why> {
         let namespace = Namespace::new()?;
         let _holder = Holder::start(&namespace, IDLE / 2, 0)?;
@@ -310,7 +310,8 @@ impl Tools {
         })
     }
 
-    /// From listen(2), made so long after `wait` was started, to the end of `wait`.
+    /// The time from listen(2), called `after` this long since the start of `wait`, to its
+    /// end.
     fn race(&self, namespace: &Namespace, after: Duration) -> Result<Duration, Why> {
         let failed = |error: std::io::Error| Why::new(format!("a race: {error}"));
         // Bound, so that the port is known; it does not listen yet.
@@ -340,7 +341,7 @@ impl Tools {
     }
 }
 
-/// Runs a command to its end; what it cost, and how many bytes it wrote.
+/// Runs a command to its end; returns its cost and the number of bytes written.
 fn quiet(mut command: Command) -> Result<(Cost, u64), Why> {
     let failed = |error: std::io::Error| Why::new(format!("running sockdiag: {error}"));
     let (mut reader, writer) = std::io::pipe().map_err(failed)?;
@@ -353,7 +354,7 @@ fn quiet(mut command: Command) -> Result<(Cost, u64), Why> {
     command.stdout(writer);
     let count = std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
     let cost = measure::run_any(&mut command);
-    // Its ends of the pipe.
+    // Dropping the command closes its ends of the pipe.
     drop(command);
     let written = count.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(failed)?;
     Ok((cost?, written))

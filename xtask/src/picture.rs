@@ -1,7 +1,7 @@
-//! `cargo xtask picture`: the README's picture of `sockdiag top`, from a run of it.
+//! `cargo xtask picture`: makes the README's picture of `sockdiag top` from a real run.
 //!
-//! Servers and their clients run in two network namespaces, with a wire of limited rate
-//! between them; the screen is tmux's, read with its colours and written as SVG.
+//! Servers and clients run in two network namespaces, connected by a link of limited rate.
+//! tmux provides the terminal; its screen is read with colours and written as SVG.
 
 mod svg;
 mod workload;
@@ -16,21 +16,21 @@ use crate::fail::failed;
 use crate::tmux::Tmux;
 use workload::Workload;
 
-/// For the list of chores.
+/// What may follow the chore's name.
 pub(crate) const WORDS: &str = "[FILE]";
-/// For the list of chores.
+/// The help text.
 pub(crate) const DOC: &str = "\
 Make the README's picture of sockdiag top, docs/top.svg or FILE, from a run on servers and
 clients in network namespaces of their own.  Takes root and tmux.";
 
-/// What the picture has room for.
+/// Size of the picture, in columns and lines.
 const SIZE: (u16, u16) = (116, 28);
-/// How long things move before the picture is taken.
+/// How long data moves before the picture is taken.
 const WARM: Duration = Duration::from_secs(6);
 
-/// Does it.
+/// Runs the chore.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
-    // The processes of the picture are this program, too.
+    // The processes in the picture are copies of this program.
     if let Some(("--as", role)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return workload::play(role);
     }
@@ -44,13 +44,13 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     std::fs::write(&path, picture).map_err(|error| failed(&path, &error))
 }
 
-/// The picture of a run; the processes in it are `xtask` under other names.
+/// Takes the picture of a run; the processes in it are `xtask` under other names.
 fn take(xtask: &Path, sockdiag: &Path) -> Result<String, Why> {
     let workload = Workload::start(xtask)?;
     let shell = format!("exec {} top --theme dark", sockdiag.display());
     let tmux = Tmux::start(workload.servers(), SIZE, &shell)?;
     std::thread::sleep(WARM);
-    // The row that is chosen is seen to be so.
+    // Moves the selection, so that the picture shows it.
     tmux.does(&["send-keys", "Down", "Down"])?;
     std::thread::sleep(Duration::from_millis(300));
     let screen = tmux.does(&["capture-pane", "-e", "-N", "-p"])?;
@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    /// The text of a document that a parser of XML takes.
+    /// The text content of a document, if an XML parser accepts it.
     fn parsed(document: &str) -> Option<String> {
         let script = "import sys, xml.etree.ElementTree as tree
 root = tree.fromstring(sys.stdin.buffer.read())
@@ -116,7 +116,7 @@ print(''.join(root.itertext()))";
             assert!(text.contains(expected), "{expected:?} is not in\n{text}");
         }
         assert!(!text.contains("rates after"), "{text}");
-        // Processes under names of their own, at ends of connections.
+        // Processes with their own names, at the ends of connections.
         let pieces: Vec<&str> = text.lines().collect();
         assert!(pieces.iter().any(|piece| piece.starts_with("10.20.0.1:443")), "{text}");
         assert!(pieces.iter().any(|piece| piece.ends_with("bit/s web")) || pieces.contains(&"web"), "{text}");

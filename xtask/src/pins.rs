@@ -1,7 +1,7 @@
-//! `cargo xtask pins`: the versions that the tests take from Debian's archive
-//! (`tools/pins`), and what the archive has by now.
+//! `cargo xtask pins`: shows the versions that the tests take from Debian's archive
+//! (`tools/pins`), and those that the archive has now.
 //!
-//! Invariant: only `--move` writes, and only that file.
+//! Invariant: only `--move` writes, and only to that file.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::fail::{failed, output};
 /// What may follow the chore's name.
 pub(crate) const WORDS: &str = "[--move | --fetch [KERNEL]...]";
 
-/// What the chore does.
+/// The help text.
 pub(crate) const DOC: &str = "\
 Show which versions of the reference, the kernel's headers and the kernels the
 tests take (tools/pins), and what the archive has now.
@@ -24,10 +24,10 @@ tests take (tools/pins), and what the archive has now.
 --fetch  fetch the references, the headers and these kernels; print, a line
          each, what the archive has dropped, and fail for any other reason.";
 
-/// The status with which `rig.py` says that a version was dropped.
+/// The exit status of `rig.py` if the archive has dropped a version.
 const GONE: i32 = 3;
 
-/// Does the chore.
+/// Runs the chore.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     match words.split_first() {
         None => show(),
@@ -41,11 +41,11 @@ fn rig() -> Command {
     Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tools/kernels/rig.py"))
 }
 
-/// What the archive has in place of a package.
+/// What the archive now has for a package.
 struct Newest {
     package: String,
     version: String,
-    /// Whether it has the pinned version besides.
+    /// Whether the archive still has the pinned version as well.
     kept: bool,
 }
 
@@ -106,7 +106,7 @@ fn go_on() -> Result<(), Why> {
     Ok(())
 }
 
-/// A pin at another version; a kernel is called as its release begins.
+/// A pin with another version; a kernel is named after the first two parts of its release.
 fn moved(pin: &Pin, package: String, version: String) -> Pin {
     let mut moved = Pin { package, version, ..pin.clone() };
     if pin.kind == Kind::Kernel && !moved.version.starts_with(&format!("{}.", pin.name)) {
@@ -115,7 +115,7 @@ fn moved(pin: &Pin, package: String, version: String) -> Pin {
     moved
 }
 
-/// The file's text with the line of one pin exchanged.
+/// The file's text with one pin's line replaced.
 fn replaced(text: &str, pin: &Pin, moved: &Pin) -> String {
     let of =
         |pin: &Pin| [pin.kind.word(), &pin.name, &pin.suite, &pin.package, &pin.version].map(str::to_owned);

@@ -1,7 +1,7 @@
-//! `cargo xtask release`: the checklist of docs/releasing.md, step by step.
+//! `cargo xtask release`: runs the checklist of docs/releasing.md, step by step.
 //!
-//! A step is a row of [`STEPS`]; the first one that fails ends the walk.  What is left
-//! to a person (tag, signature, upload) is said at the end and never done.
+//! A step is a row of [`STEPS`]; the first failing step ends the run.  The steps left to a
+//! person (tag, signature, upload) are printed at the end and never done.
 
 use std::fs;
 use std::process::Command;
@@ -11,15 +11,15 @@ use sockdiag_testkit::Why;
 use crate::bench::{cargo, printed, workspace};
 use crate::dist::done;
 
-/// For the list of chores.
+/// What may follow the chore's name.
 pub(crate) const WORDS: &str = "[version|committed|ci|publish|reproduce|deb|files]...";
-/// For the list of chores.
+/// The help text.
 pub(crate) const DOC: &str = "\
 Walk through what docs/releasing.md asks for before a release, or through those
 steps that are named, and stop at the first that fails.  Nothing is tagged,
 signed or uploaded.  All of it takes an hour, root and the network.";
 
-/// What has to hold.
+/// A condition for a release.
 struct Step {
     name: &'static str,
     doc: &'static str,
@@ -60,7 +60,7 @@ const STEPS: &[Step] = &[
     },
 ];
 
-/// What is left.
+/// The remaining steps.
 const BY_HAND: &str = "\
 Left to do by hand:
   git tag --sign v{} && git push --tags
@@ -68,7 +68,7 @@ Left to do by hand:
   upload target/dist/* but its directories
   cargo publish --workspace";
 
-/// Does it.
+/// Runs the chore.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     for word in words {
         if !STEPS.iter().any(|step| step.name == word) {
@@ -92,7 +92,7 @@ fn version() -> Result<(), Why> {
         .map_err(Why::new)
 }
 
-/// Whether both changelogs begin with this version, the first one with a date.
+/// Whether both changelogs begin with this version, and the first has a date.
 fn dated(version: &str, changelog: &str, debian: &str) -> Result<(), String> {
     let heading = changelog.lines().find_map(|line| line.strip_prefix("## ")).unwrap_or_default();
     let date = heading.strip_prefix(version).map(|rest| rest.trim().trim_matches(['(', ')']));
@@ -113,7 +113,7 @@ fn dated(version: &str, changelog: &str, debian: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether nothing was changed since the last commit.
+/// Fails if a tracked file has changed since the last commit.
 pub(crate) fn committed() -> Result<(), Why> {
     let changed = printed(Command::new("git").args(["status", "--porcelain", "--untracked-files=no"]))?;
     if changed.is_empty() {

@@ -1,5 +1,5 @@
-//! `cargo xtask reproduce`: the same commit, built and packed in two directories, gives
-//! the same bytes.
+//! `cargo xtask reproduce`: checks that the same commit, built and packed in two directories,
+//! gives the same bytes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,13 +11,13 @@ use sockdiag_testkit::Why;
 use crate::bench::{cargo, printed, tree, workspace};
 use crate::dist;
 
-/// For the list of chores.
+/// The help text.
 pub(crate) const DOC: &str = "\
 Make what `dist` makes, here and once more from a copy of the same commit in
 another directory, and compare every file.  Nothing that git knows may have
 been changed since the commit.";
 
-/// Does it.
+/// Runs the chore.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let here = workspace()?;
     crate::release::committed()?;
@@ -26,7 +26,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let time = printed(Command::new("git").args(["log", "-1", "--format=%ct"]))?;
     let mut command = cargo();
     command.args(["run", "--quiet", "--package", "xtask", "--", "dist"]).args(words).current_dir(&there);
-    // There is no repository there.
+    // The copy has no git repository to take the time from.
     command.env("SOURCE_DATE_EPOCH", time.trim()).env_remove("CARGO_TARGET_DIR");
     dist::done(&mut command)?;
     let (ours, theirs) = (sums(&here)?, sums(&there)?);
@@ -43,10 +43,10 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     Err(Why::new(format!("{} and {} differ in {}", here.display(), there.display(), differing.join(", "))))
 }
 
-/// Sums by file.
+/// Checksums by file name.
 type Sums = BTreeMap<String, String>;
 
-/// What `dist` wrote of its files.
+/// The checksums that `dist` wrote.
 fn sums(workspace: &Path) -> Result<Sums, Why> {
     let path = workspace.join("target/dist/SHA256SUMS");
     let text = fs::read_to_string(&path).map_err(|error| crate::fail::failed(&path, &error))?;
@@ -54,7 +54,7 @@ fn sums(workspace: &Path) -> Result<Sums, Why> {
     Ok(sums.map(|(sum, name)| (name.to_owned(), sum.to_owned())).collect())
 }
 
-/// Files that differ, or that are in one place alone.
+/// Files that differ, or that exist in only one place.
 fn differing<'a>(ours: &'a Sums, theirs: &'a Sums) -> Vec<&'a str> {
     let lacking = theirs.keys().filter(|name| !ours.contains_key(*name));
     let others = ours.iter().filter(|(name, sum)| theirs.get(*name) != Some(*sum));

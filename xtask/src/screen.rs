@@ -1,8 +1,8 @@
-//! `cargo xtask screen`: what `sockdiag top` costs on a terminal, each figure with its
-//! limit: processor time beside a dump of `ss`, bytes written, how soon a key is answered.
+//! `cargo xtask screen`: measures `sockdiag top` on a terminal, each figure against a limit:
+//! processor time relative to a dump of `ss`, bytes written, and how soon a key is answered.
 //!
-//! The terminal is tmux's, 80 by 24; what is written to it is what the kernel counts for
-//! the process (/proc/PID/io).
+//! The terminal is tmux, 80 by 24; the bytes written are those that the kernel counts for the
+//! process (/proc/PID/io).
 
 #![allow(clippy::cast_precision_loss, reason = "figures that people read")]
 
@@ -23,9 +23,9 @@ use crate::bench::{build, build_sockdiag};
 use crate::over_time::{DUMP, Figure, median};
 use crate::tmux::Tmux;
 
-/// For the list of chores.
+/// What may follow the chore's name.
 pub(crate) const WORDS: &str = "[--sockets N] [--seconds S]";
-/// For the list of chores.
+/// The help text.
 pub(crate) const DOC: &str = "\
 Measure what sockdiag top costs on a terminal of 80 by 24, and fail above the limits: a
 second of it 1.3 times the processor time of `ss -tani` on the same sockets; nothing
@@ -34,20 +34,20 @@ answered within 50 ms.  Takes tmux.
 --sockets N      sockets (100000)
 --seconds S      how long each is watched (25).";
 
-/// Processor time of a second, in that of the dump.
+/// Limit of the processor time per second, relative to the dump's.
 const SECOND: f64 = 1.3;
-/// Bytes a second.
+/// Limit of the bytes written per second.
 const WRITTEN: f64 = 4000.0;
-/// How soon a key is answered, in milliseconds.
+/// Limit of the time to answer a key, in milliseconds.
 const ANSWER_MS: f64 = 50.0;
 /// Ticks of /proc a second (USER_HZ).
 const TICKS: f64 = 100.0;
-/// Connections that move bytes.
+/// Number of connections that transfer data.
 const BUSY: usize = 40;
 
-/// Does it.
+/// Runs the chore.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
-    // Processes are looked for every five of them.
+    // Processes are searched for every five of these seconds.
     let (mut sockets, mut seconds) = (100_000_u32, 25_u64);
     for pair in words.chunks(2) {
         match (pair.first().map(String::as_str), pair.get(1).and_then(|value| value.parse().ok())) {
@@ -75,7 +75,8 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
         let tmux = Watched::start(&namespace, &sockdiag, words)?;
         tmux.until_drawn()?;
         if words.is_empty() {
-            // Of many sockets processes are looked up beside the looks; this is their maker.
+            // With many sockets, processes are searched for separately; wait until the first
+            // is shown.
             tmux.until("holders", |screen| screen.contains("sockdiag-holder"))?;
         }
         let (idle, written) = tmux.over(Duration::from_secs(seconds))?;
@@ -144,7 +145,7 @@ fn connections(namespace: &Namespace) -> Result<Vec<(TcpStream, TcpStream)>, Why
         .map_err(failed)
 }
 
-/// Moves amounts that differ from one look to the next.
+/// Transfers amounts that differ from one look to the next.
 fn move_bytes(pairs: &[(TcpStream, TcpStream)], stop: &AtomicBool) {
     let mut turn = 1_usize;
     let mut room = vec![0; 20_000];
@@ -162,7 +163,7 @@ fn move_bytes(pairs: &[(TcpStream, TcpStream)], stop: &AtomicBool) {
     }
 }
 
-/// The program in a terminal of 80 by 24, and what it costs there.
+/// The program in a terminal of 80 by 24.
 struct Watched<'n>(Tmux<'n>);
 
 impl Watched<'_> {
@@ -187,7 +188,7 @@ impl Watched<'_> {
         Err(Why::new(format!("the screen shows no {what}")))
     }
 
-    /// Processor seconds so far, and bytes written.
+    /// Processor seconds used so far, and bytes written.
     fn spent(&self) -> Result<(f64, u64), Why> {
         let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", self.0.pid())).map_err(failed);
         let stat = read("stat")?;
@@ -200,7 +201,7 @@ impl Watched<'_> {
         Ok((ticks / TICKS, written))
     }
 
-    /// Both a second, over a time.
+    /// Both per second, averaged over a time.
     fn over(&self, time: Duration) -> Result<(f64, f64), Why> {
         let (begun, (cpu, written)) = (Instant::now(), self.spent()?);
         std::thread::sleep(time);
@@ -209,8 +210,8 @@ impl Watched<'_> {
         Ok(((cpu_then - cpu) / seconds, (written_then - written) as f64 / seconds))
     }
 
-    /// How long after a key the screen is another one, in 95 of 100 times, and how long
-    /// it takes to see that it is not; in milliseconds.
+    /// How soon after a key the screen changes, as the 95th percentile, and how long the check
+    /// itself takes; in milliseconds.
     fn answers(&self, times: u32) -> Result<(f64, f64), Why> {
         let mut took = Vec::new();
         let mut looks = Vec::new();

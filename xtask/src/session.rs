@@ -1,17 +1,15 @@
-//! `cargo xtask session`: what later polls of a session cost, against a bare
-//! dump of the same requests.
+//! `cargo xtask session`: compares the cost of later polls of a session with a bare dump of
+//! the same requests.
 //!
-//! A session opens everything in its first poll.  What is left for the later
-//! ones is the kernel's dump, which a bare dump pays as well, and our work on
-//! top of it: decoding, the window of each row, and finding who holds it or
-//! which namespaces there are.  The ratio of the two is the figure.
+//! A session opens everything in its first poll.  Later polls cost the kernel's dump, which a
+//! bare dump costs as well, plus our own work: decoding, the window of each row, and finding
+//! holders or namespaces.  The ratio of the two is the figure.
 //!
-//! The requests are recorded: the example `poll` runs once with a library put
-//! before its own, and what it sent in its second poll is what the bare dump
-//! sends.  Both run in turns, the first one changing, each as one process that
-//! dumps many times; the table shows medians of their processor time.
+//! The example `poll` runs once with a preloaded library that records its requests, and the
+//! bare dump sends those of the second poll.  Both run in turns, taking turns to go first,
+//! each as one process that dumps many times; the table shows medians of their processor time.
 //!
-//! Invariant: both saw the same number of rows, or there is no figure.
+//! Invariant: a figure exists only if both saw the same number of rows.
 
 #![allow(clippy::cast_precision_loss, reason = "small, known numbers; each cast is meant")]
 
@@ -30,7 +28,7 @@ use crate::tap::{self, Tapped, Way};
 
 pub(crate) const WORDS: &str = "[--runs R] [--polls N]";
 
-/// For the list of chores.
+/// The help text.
 pub(crate) const DOC: &str = "\
 Compare the processor time of a session's later polls with that of a bare dump
 of the same requests on sockets that stay open, and fail above the limits:
@@ -39,11 +37,11 @@ of 100 to 800 sockets 1.2 times all their dumps.
 --runs R         processes of each kind, in turns (11)
 --polls N        polls that each of them makes (200).";
 
-/// Sockets of the namespace that is polled alone.
+/// Number of sockets in the namespace that is polled alone.
 const SOCKETS: u32 = 800;
-/// How many namespaces are polled together.
+/// Number of namespaces that are polled together.
 const NAMESPACES: u32 = 10;
-/// Sockets of the first of them; the last has [`SOCKETS`].
+/// Number of sockets in the first of them; the last has [`SOCKETS`].
 const FEWEST: u32 = 100;
 
 /// A kind of poll.
@@ -61,7 +59,7 @@ const KINDS: [Kind; 3] = [
     Kind { title: "ten namespaces", limit: 1.2, everywhere: true, words: &[] },
 ];
 
-/// Does the chore.
+/// Runs the chore.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let (mut runs, mut polls) = (11, 200);
     for pair in words.chunks(2) {
@@ -94,7 +92,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     if above.is_empty() { Ok(()) } else { Err(Why::new(format!("above the limit: {}", above.join(", ")))) }
 }
 
-/// A namespace with its sockets, which end first.
+/// A namespace with its sockets, which are closed first.
 struct Place {
     _sockets: Holder,
     namespace: Namespace,
@@ -114,18 +112,18 @@ fn places() -> Result<Vec<Place>, Why> {
     (0..NAMESPACES).map(|number| Place::new(FEWEST + number * step)).collect()
 }
 
-/// A session against a bare dump.
+/// One comparison of a session with a bare dump.
 struct Contest<'c> {
     kind: &'c Kind,
     bare: &'c Path,
     poll: &'c Path,
     places: &'c [Place],
-    /// The file of requests that a poll makes in each namespace.
+    /// The file with the requests that a poll sends in each namespace.
     requests: PathBuf,
 }
 
 impl Contest<'_> {
-    /// Polls, from inside the namespace where there is only one.
+    /// A command that polls; it runs inside the namespace if there is only one.
     fn poll(&self, polls: u32) -> Command {
         let mut command = Command::new(self.poll);
         command.args([&polls.to_string(), "--cpu", "--dumps"]).args(self.kind.words);
@@ -145,7 +143,7 @@ impl Contest<'_> {
         command
     }
 
-    /// Writes down what a later poll sends in each namespace.
+    /// Records the requests that a later poll sends in each namespace.
     fn record(&mut self, tapped: &Tapped) -> Result<(), Why> {
         const POLLS: u32 = 3;
         let (_, recording) = tapped.run(&mut self.poll(POLLS))?;
@@ -183,7 +181,7 @@ impl Contest<'_> {
     }
 }
 
-/// Medians of both, in microseconds.
+/// Medians of both programs, in microseconds.
 struct Measured<'c> {
     kind: &'c Kind,
     rows: u64,
@@ -197,7 +195,7 @@ impl Measured<'_> {
     }
 }
 
-/// As a row of the table.
+/// Formats the result as a row of the table.
 impl fmt::Display for Measured<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, rows, bare, ours } = self;

@@ -1,6 +1,6 @@
-//! The netlink traffic of a program, recorded by a library put before its own.
+//! Records the netlink traffic of a program, with a preloaded library.
 //!
-//! Invariant: a recording that is cut holds what came before.
+//! Invariant: a recording that is cut off contains everything before the cut.
 //!
 //! Source: head of tools/kernels/gen/nltap.c.
 
@@ -16,11 +16,11 @@ use sockdiag_wire::bytes::{u16_at, u32_at};
 use crate::bench::printed;
 use crate::fail::{failed, output};
 
-/// What precedes a datagram.
+/// Length of the header before each datagram.
 const HEAD: usize = 20;
 const SOCK_DIAG: u16 = 4;
 
-/// Which way a datagram went.
+/// The direction of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Sent,
@@ -45,7 +45,7 @@ pub(crate) fn datagrams(recording: &[u8]) -> impl Iterator<Item = (Way, &[u8])> 
     })
 }
 
-/// Builds what records, or another of the rig's C sources, into a directory.
+/// Compiles the recorder, or another of the rig's C sources, into a directory.
 pub(crate) fn compile(source: &str, flags: &[&str], into: &Path) -> Result<PathBuf, Why> {
     let built = into.join(source).with_extension("bin");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/kernels/gen");
@@ -55,17 +55,17 @@ pub(crate) fn compile(source: &str, flags: &[&str], into: &Path) -> Result<PathB
     Ok(built)
 }
 
-/// The source of what records, and how it is built.
+/// The recorder's source and its compiler flags.
 pub(crate) const TAP: (&str, &[&str]) = ("nltap.c", &["-shared", "-fPIC"]);
 
-/// A directory with what records, removed in the end.
+/// A directory with the recorder, removed in the end.
 pub(crate) struct Tapped {
     directory: PathBuf,
     library: PathBuf,
 }
 
 impl Tapped {
-    /// Makes it for a chore.
+    /// Compiles the recorder for a chore.
     pub(crate) fn new(chore: &str) -> Result<Self, Why> {
         let directory = std::env::temp_dir().join(format!("sockdiag-{chore}-{}", std::process::id()));
         fs::create_dir_all(&directory).map_err(|error| failed(&directory, &error))?;
@@ -80,7 +80,7 @@ impl Tapped {
         &self.directory
     }
 
-    /// What a program printed, and the recording of its traffic.
+    /// Runs a program; returns its output and the recording of its traffic.
     pub(crate) fn run(&self, command: &mut Command) -> Result<(String, Vec<u8>), Why> {
         let recording = self.directory.join("datagrams");
         let _ = fs::remove_file(&recording);

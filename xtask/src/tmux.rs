@@ -1,4 +1,4 @@
-//! A program in a terminal of tmux's, in a network namespace.
+//! A program in a tmux terminal, in a network namespace.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sockdiag_testkit::Why;
 use sockdiag_testkit::netns::Namespace;
 
-/// How many there were, for names.
+/// The number of servers started so far, to give each its own name.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// A server of tmux with one terminal; both end when this is dropped.
+/// A tmux server with one terminal; dropping it ends both.
 pub(crate) struct Tmux<'n> {
     namespace: &'n Namespace,
     socket: PathBuf,
@@ -19,7 +19,7 @@ pub(crate) struct Tmux<'n> {
 }
 
 impl<'n> Tmux<'n> {
-    /// Runs these words of a shell in a terminal of so many columns and lines.
+    /// Runs a shell command in a terminal with this many columns and lines.
     pub(crate) fn start(namespace: &'n Namespace, size: (u16, u16), shell: &str) -> Result<Self, Why> {
         let name = format!("sockdiag-tmux-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let mut tmux = Self { namespace, socket: std::env::temp_dir().join(name), pid: 0 };
@@ -30,11 +30,11 @@ impl<'n> Tmux<'n> {
         Ok(tmux)
     }
 
-    /// What a command of tmux prints.
+    /// Runs a tmux command; returns its output.
     pub(crate) fn does(&self, words: &[&str]) -> Result<String, Why> {
         let mut command = self.namespace.command("tmux");
         command.arg("-S").arg(&self.socket).args(words).stdin(Stdio::null());
-        // Whoever asks for no colours here does not mean that terminal.
+        // A NO_COLOR of the caller must not apply to this terminal.
         command.env("TERM", "xterm-256color").env_remove("TMUX").env_remove("NO_COLOR");
         let failed = |error: io::Error| Why::new(format!("running tmux: {error}"));
         let out = command.output().map_err(failed)?;

@@ -10,9 +10,9 @@ use crate::{doctor, generate, top, wait, watch};
 
 /// A sub-command.
 pub(crate) struct Subcommand {
-    /// Its words and their help.
+    /// Its name, options and help.
     pub(crate) command: fn() -> Command,
-    /// Command lines that help shows, each with what it answers.
+    /// Command lines that the help shows, each with a description.
     pub(crate) examples: &'static [(&'static str, &'static str)],
     run: fn(&ArgMatches) -> Result<(), End>,
 }
@@ -49,16 +49,16 @@ pub(crate) fn command() -> Command {
         }))
 }
 
-/// The table of statuses, for help.
+/// The table of exit statuses, for the help text.
 fn status_list(subcommand: Option<&str>) -> String {
     let statuses = statuses(subcommand);
     let lines: Vec<String> = statuses.iter().map(|(status, doc)| format!("\n  {status:>3}  {doc}")).collect();
     format!("Exit status:{}", lines.concat())
 }
 
-/// Does what the words ask for.
+/// Runs the command line.
 pub(crate) fn run(words: Vec<OsString>) -> End {
-    // The doctor's status 2 says that something is critical.
+    // The doctor's status 2 means a critical finding, so its usage errors use another status.
     let is_doctor = words.get(1).is_some_and(|word| word == "doctor");
     let matches = match command().try_get_matches_from(words) {
         Ok(matches) => matches,
@@ -124,7 +124,7 @@ mod tests {
         }
     }
 
-    /// Each example is a command line that is taken, and its filter one that is read.
+    /// Each example must be a valid command line with a valid filter.
     #[test]
     fn examples_are_right() {
         for known in SUBCOMMANDS {

@@ -1,8 +1,8 @@
 //! Candidates for each position of a command line, for shell completion.
 //!
-//! A shell's completion script asks this program, with the variable
-//! [`VARIABLE`] set, so that what it offers is what this build knows and what
-//! this machine has: fields, states, and the network namespaces of right now.
+//! A shell's completion script runs this program with the variable [`VARIABLE`] set, so the
+//! candidates match this build and this machine: fields, states, and the current network
+//! namespaces.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -15,16 +15,16 @@ use sockdiag_options::{EXCLUDE, Kind, STATE};
 
 use crate::command;
 
-/// Names the shell that asks.
+/// Contains the name of the shell that asks.
 pub(crate) const VARIABLE: &str = "SOCKDIAG_COMPLETE";
 
 /// The directory where `ip netns` keeps named namespaces.
 const NAMED_NAMESPACES: &str = "/run/netns";
 
-/// Answers a shell, if one asks.
+/// Prints candidates if a shell asks for them; returns whether one did.
 ///
 /// # Errors
-/// For a shell that is not known, and an output that cannot be written.
+/// If the shell is unknown or the output cannot be written.
 pub(crate) fn answer(words: &[OsString]) -> clap::error::Result<bool> {
     if words.is_empty() {
         return Ok(false);
@@ -35,7 +35,7 @@ pub(crate) fn answer(words: &[OsString]) -> clap::error::Result<bool> {
         .try_complete(words.iter().cloned(), directory.as_deref())
 }
 
-/// Words of a list; with commas between them if `several`.
+/// Completes words of a fixed list; a comma-separated list of them if `several`.
 pub(crate) fn words(words: &'static [&'static str], several: bool) -> ArgValueCompleter {
     ArgValueCompleter::new(move |current: &OsStr| {
         let words = words.iter().map(|word| Candidate::new(*word, ""));
@@ -43,8 +43,7 @@ pub(crate) fn words(words: &'static [&'static str], several: bool) -> ArgValueCo
     })
 }
 
-/// Names of fields with commas between them; of keys to sort by, each may have
-/// a `-` in front.
+/// Completes field names separated by commas; sort keys may be preceded by `-`.
 pub(crate) fn fields(kind: Kind) -> ArgValueCompleter {
     ArgValueCompleter::new(move |current: &OsStr| {
         let dash = kind == Kind::SortKeys && last_item(current).1.starts_with('-');
@@ -58,7 +57,7 @@ pub(crate) fn fields(kind: Kind) -> ArgValueCompleter {
     })
 }
 
-/// Network namespaces with commas between them.
+/// Completes network namespaces separated by commas.
 pub(crate) fn namespaces() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
         let named = std::fs::read_dir(NAMED_NAMESPACES).into_iter().flatten().flatten();
@@ -69,12 +68,12 @@ pub(crate) fn namespaces() -> ArgValueCompleter {
     })
 }
 
-/// Words that a filter may hold: those about states, operators, fields.
+/// Completes words of a filter: those about states, operators, fields.
 pub(crate) fn filter_words() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| begun(current, filter_candidates()))
 }
 
-/// The same without help, in the order of the alphabet.
+/// The words of a filter, without help, in alphabetical order.
 pub(crate) fn filter_word_list() -> Vec<String> {
     let mut words: Vec<String> = filter_candidates().into_iter().map(|candidate| candidate.word).collect();
     words.sort_unstable();
@@ -94,7 +93,7 @@ fn filter_candidates() -> Vec<Candidate> {
     all.filter(|candidate| seen.insert(candidate.word.clone())).collect()
 }
 
-/// A word that may stand there.
+/// A possible completion.
 struct Candidate {
     word: String,
     help: &'static str,
@@ -111,15 +110,14 @@ impl Candidate {
     }
 }
 
-/// Each name once, in the order of the table.
+/// Every field name once, in the order of the table.
 fn field_names() -> Vec<Candidate> {
     let mut seen = HashSet::new();
     let fields = Catalog::shared().fields().filter(|field| seen.insert(field.name));
     fields.map(|field| Candidate::new(field.name, field.doc)).collect()
 }
 
-/// The last parts of names, of fields and of members of lists, where they stand for one
-/// field.
+/// The last parts of the names of fields and list members, if they identify one field.
 fn short_names() -> Vec<Candidate> {
     let catalog = Catalog::shared();
     let mut seen = HashSet::new();
@@ -129,7 +127,7 @@ fn short_names() -> Vec<Candidate> {
     });
     let mut short = Vec::new();
     for name in names.filter(|name| seen.insert(*name)) {
-        // Without the unit, too, as help writes it.
+        // Also without the unit, as the help writes it.
         for name in [Some(name), without_unit(name)].into_iter().flatten() {
             if let Ok(named) = catalog.named(name) {
                 short.push(Candidate::new(name, named.field.doc));
@@ -139,21 +137,21 @@ fn short_names() -> Vec<Candidate> {
     short
 }
 
-/// Those that begin as the word does.
+/// The candidates that start with the current word.
 fn begun(current: &OsStr, candidates: impl IntoIterator<Item = Candidate>) -> Vec<CompletionCandidate> {
     let current = current.to_string_lossy();
     let fit = candidates.into_iter().filter(|candidate| candidate.word.starts_with(&*current));
     fit.map(|candidate| candidate.with("")).collect()
 }
 
-/// Those that begin as the last item of a list does, behind the items before it.
+/// The candidates that start with the last item of a list, prefixed with the items before it.
 fn listed(current: &OsStr, candidates: impl IntoIterator<Item = Candidate>) -> Vec<CompletionCandidate> {
     let (before, last) = last_item(current);
     let fit = candidates.into_iter().filter(|candidate| candidate.word.starts_with(&last));
     fit.map(|candidate| candidate.with(&before)).collect()
 }
 
-/// A list up to its last comma, and what follows.
+/// Splits a list after its last comma.
 fn last_item(current: &OsStr) -> (String, String) {
     let current = current.to_string_lossy();
     let at = current.rfind(',').map_or(0, |comma| comma + 1);

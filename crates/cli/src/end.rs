@@ -20,7 +20,7 @@ pub(crate) enum Status {
     NotFound = 127,
 }
 
-/// Every status with its meaning, in order; one that means more than one thing stands twice.
+/// Every status with its meaning, in order; a status with several meanings has several rows.
 pub(crate) const STATUSES: &[Meaning] = &[
     Meaning { status: Status::Done, of: &["top", "watch", "generate"], doc: "The command succeeded." },
     Meaning { status: Status::Done, of: WAIT, doc: "The condition holds." },
@@ -64,18 +64,18 @@ pub(crate) struct Meaning {
     pub(crate) status: Status,
     /// Names of sub-commands.
     pub(crate) of: &'static [&'static str],
-    /// Sentences.
+    /// One or more sentences.
     pub(crate) doc: &'static str,
 }
 
 const ALL: &[&str] = &["top", "watch", "wait", "doctor", "generate"];
-/// Those that end with 2 where they were asked wrongly.
+/// The sub-commands that exit with 2 after a usage error.
 const ASKED: &[&str] = &["top", "watch", "wait", "generate"];
 const DOCTOR: &[&str] = &["doctor"];
 const SEEING: &[&str] = &["top", "watch", "wait"];
 const WAIT: &[&str] = &["wait"];
 
-/// The statuses of a sub-command, or of all of them, each with what it means.
+/// The statuses of a sub-command, or of all of them, each with its meaning.
 pub(crate) fn statuses(subcommand: Option<&str>) -> Vec<(u8, String)> {
     let known = STATUSES.iter().filter(|known| subcommand.is_none_or(|name| known.of.contains(&name)));
     let all = subcommand.is_none();
@@ -99,34 +99,34 @@ pub(crate) struct End {
 }
 
 impl End {
-    /// Without a word.
+    /// Success, without a message.
     pub(crate) fn done() -> Self {
         Self { code: Status::Done as u8, text: None, list: None }
     }
 
-    /// With a list that was asked for.
+    /// Success, with text that was asked for.
     pub(crate) fn listed(list: String) -> Self {
         Self { list: Some(list), ..Self::done() }
     }
 
-    /// With a sentence, which gets the program's name in front.
+    /// An exit with a message, which is prefixed with the program's name.
     pub(crate) fn new(status: Status, sentence: impl AsRef<str>) -> Self {
         let text = Some(format!("sockdiag: {}\n", sentence.as_ref()));
         Self { code: status as u8, text, list: None }
     }
 
-    /// Because of what was typed.
+    /// The command line is invalid.
     pub(crate) fn usage(sentence: impl AsRef<str>) -> Self {
         Self::new(Status::Usage, sentence)
     }
 
-    /// Because the answer could not be seen.
+    /// The answer could not be determined.
     pub(crate) fn unseen(sentence: impl AsRef<str>) -> Self {
         Self::new(Status::Unseen, sentence)
     }
 
-    /// Because the output could not be written; a reader that went away has
-    /// what it wanted.
+    /// The output could not be written.  A reader that went away got what it wanted, so that
+    /// is success.
     pub(crate) fn unwritten(error: &io::Error) -> Self {
         let why = match error.raw_os_error() {
             Some(errno) => errno_text(errno),
@@ -139,7 +139,7 @@ impl End {
     }
 }
 
-/// A question that cannot be asked is a usage error, or the kernel refused it.
+/// A question that cannot be asked is a usage error, unless the kernel refused it.
 impl From<AskError> for End {
     fn from(error: AskError) -> Self {
         match error {
@@ -188,7 +188,7 @@ mod tests {
                 row.split(" | ").next().is_some_and(|cell| cell.split([' ', ',']).any(|word| word == number))
             });
             let row = row.unwrap_or_else(|| panic!("{number} is not in docs/sockdiag.md"));
-            // Up to the first point, but for marks.
+            // The first sentence, without markup.
             let first = doc.split_once('.').map_or(*doc, |(first, _)| first);
             let said = *status as u8 > 100 || row.replace('`', "").contains(first);
             assert!(said, "{number}: {row}");

@@ -1,5 +1,5 @@
-//! `sockdiag generate`: manual pages and completions, made from the command
-//! line as it is.
+//! `sockdiag generate`: manual pages and completions, generated from the command line's
+//! definition.
 //!
 //! Invariant: every sub-command has a manual page, and every page lists the
 //! statuses.
@@ -22,11 +22,11 @@ use crate::doctor;
 use crate::end::{End, statuses};
 use crate::output::{Stream, write_by};
 
-/// The word for manual pages.
+/// The argument for manual pages.
 const MAN: &str = "man";
-/// The word for the page of diagnoses.
+/// The argument for the page of diagnoses.
 const DIAGNOSES: &str = "diagnoses";
-/// Shells, and where their completions are looked for, below a prefix.
+/// Shells, and where they look for completions, below a prefix.
 const SHELLS: [(&str, &str); 3] = [
     ("bash", "share/bash-completion/completions/sockdiag"),
     ("zsh", "share/zsh/site-functions/_sockdiag"),
@@ -74,7 +74,7 @@ pub(crate) fn command() -> Command {
         )
 }
 
-/// Does it.
+/// Runs the sub-command.
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     let what = matches.get_one::<String>("WHAT").map_or(MAN, String::as_str);
     let page = matches.get_one::<String>("SUBCOMMAND").map(String::as_str);
@@ -112,14 +112,15 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     write_by(Stream::Out, &text, None).map_err(|error| End::unwritten(&error))
 }
 
-/// Writes files to where they are looked for.
+/// Installs files where man and the shells look for them.
 fn install(prefix: &Path, what: &str) -> Result<(), End> {
     let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();
     let made = |error: io::Error| End::unwritten(&error);
     if what == MAN || what == "all" {
         let pages = pages().map_err(made)?;
         let placed = pages.into_iter().map(|(name, text)| (directory(prefix, &name).join(name), text));
-        // The pages of ss, where it is installed, also say which of its options show a field.
+        // If ss is installed, its pages stay: they also name the option of ss that shows a
+        // field.
         files.extend(
             placed
                 .filter(|(path, _)| path.extension().is_none_or(|section| section != "7") || !path.exists()),
@@ -147,7 +148,7 @@ fn directory(prefix: &Path, name: &str) -> PathBuf {
     prefix.join(format!("share/man/man{section}"))
 }
 
-/// The script that makes a shell ask this program for words.
+/// The script that makes a shell ask this program for candidates.
 fn completions(shell: &str) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     if let Some(completer) = Shells::builtins().completer(shell) {
@@ -156,7 +157,7 @@ fn completions(shell: &str) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Every page of the manual, by the name of its file.
+/// Every manual page, with its file name.
 fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut whole = command::command();
     whole.build();
@@ -168,17 +169,17 @@ fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
         let one = one.clone().name(name.clone()).bin_name(spoken).display_name(name.clone());
         pages.push((format!("{name}.1"), page(one, Some(&subcommand))?));
     }
-    // Those of ss, which has the same filters and fields.
+    // The pages of ss apply too: filters and fields are the same.
     pages.push(("ss-filter.7".to_owned(), filter_page::page().into_bytes()));
     pages.push(("ss-fields.7".to_owned(), field_page::page(|_| String::new()).into_bytes()));
     Ok(pages)
 }
 
-/// One page; of a sub-command, where it has this name.
+/// One manual page: of this sub-command, or of the program.
 fn page(command: Command, subcommand: Option<&str>) -> io::Result<Vec<u8>> {
     let has_subcommands = command.has_subcommands();
     let version = env!("CARGO_PKG_VERSION");
-    // The statuses have a section of their own.
+    // The exit statuses get a section of their own.
     let man = Man::new(command.after_long_help("").after_help(""))
         .title("sockdiag")
         .source(format!("sockdiag {version}"))

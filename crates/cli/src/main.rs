@@ -1,7 +1,7 @@
 //! `sockdiag`: what the kernel knows about its sockets, over time.
 //!
-//! A sub-command is a row of [`command::SUBCOMMANDS`].  Only this file ends the
-//! program; everything else says how to end ([`end::End`]).
+//! A sub-command is a row of [`command::SUBCOMMANDS`].  Only this file ends the program;
+//! everything else returns how to end it ([`end::End`]).
 
 mod command;
 mod complete;

@@ -1,8 +1,8 @@
-//! The options that `sockdiag` shares with `ss`, as clap's, made from the table
-//! in `sockdiag-options`.
+//! The options that `sockdiag` shares with `ss`, as clap arguments made from the table in
+//! `sockdiag-options`.
 //!
-//! Invariant: options act in the order in which they were given, as in `ss`:
-//! `-A` forgets what was chosen before it.
+//! Invariant: options act in the order in which they were given, as in `ss`: `-A` discards the
+//! tables chosen before it.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -17,34 +17,34 @@ use crate::complete;
 use crate::end::End;
 use crate::question;
 
-/// The name of the argument that holds the words of the filter.
+/// The name of the argument that contains the filter's words.
 pub(crate) const FILTER: &str = "FILTER";
 
-/// The other form with separators.
+/// The second option that selects a separated format; the first is `csv`.
 const TSV: &str = "tsv";
 
 /// The short help text of the filter.
 const FILTER_HELP: &str =
     "Which sockets, in the language of ss: 'sport = :8080', 'dst 10.0.0.0/8 and rtt > 5ms'";
-/// The same, longer.
+/// The long help text of the filter.
 const FILTER_DOC: &str = "Which sockets, in the language of ss: first states (state established, exclude \
     time-wait), then conditions such as 'sport = :8080', 'dst 10.0.0.0/8' or 'rtt > 5ms and comm = nginx'.  \
     Any field can be tested by its name.  `sockdiag generate man filter` describes the language, `sockdiag \
     generate man fields` the fields.";
 
-/// Options that say which sockets, of what namespaces.
+/// Whether an option selects sockets or network namespaces.
 fn selects(option: &Opt) -> bool {
-    // -N moves the whole program elsewhere, which --netns does not need.
+    // -N would move the whole program into a namespace, which --netns makes unnecessary.
     matches!(option.topic, Topic::Selection) || option.key == Key::Netns
 }
 
-/// Those of them that say in which states.
+/// Whether a selecting option selects states.
 fn selects_states(option: &Opt) -> bool {
     matches!(option.key, Key::All | Key::Listening | Key::BoundInactive)
 }
 
-/// Adds the options that choose sockets, those of states only if `states`, and
-/// the filter.
+/// Adds the filter and the options that select sockets, those that select states only if
+/// `states`.
 pub(crate) fn with_selection(command: Command, states: bool) -> Command {
     let wanted = |option: &&Opt| selects(option) && (states || !selects_states(option));
     let options = OPTIONS.iter().filter(wanted).map(|option| {
@@ -61,7 +61,7 @@ pub(crate) fn with_selection(command: Command, states: bool) -> Command {
     )
 }
 
-/// An option of the table as clap's.
+/// A clap argument for an option of the table.
 pub(crate) fn arg(option: &'static Opt) -> Arg {
     let mut names = option.long.iter();
     let mut letters = option.short.chars();
@@ -80,7 +80,7 @@ pub(crate) fn arg(option: &'static Opt) -> Arg {
         arg = arg.conflicts_with(TSV);
     }
     let Some(argument) = option.argument else {
-        // Appended, so that clap remembers the place of each.
+        // Append, so that clap records the position of each use.
         return arg.num_args(0).value_parser(value_parser!(bool)).default_missing_value("true");
     };
     arg = arg.value_name(argument.shown);
@@ -92,7 +92,7 @@ pub(crate) fn arg(option: &'static Opt) -> Arg {
         Kind::Fields | Kind::SortKeys => arg
             .value_parser(NonEmptyStringValueParser::new())
             .action(ArgAction::Set)
-            // A - before a name turns the order round.
+            // A - before a name reverses the order.
             .allow_hyphen_values(argument.kind == Kind::SortKeys)
             .add(complete::fields(argument.kind)),
         Kind::File => {
@@ -113,27 +113,27 @@ fn first_sentence(doc: &'static str) -> &'static str {
     doc.split_once(". ").map_or(doc, |(first, _)| first).trim_end_matches('.')
 }
 
-/// Which sockets were asked for.
+/// The sockets that the command line selects.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
     /// Tables, families and states.
     pub(crate) selection: Selection,
-    /// Whether a table, or a family that stands for tables, was named.
+    /// Whether a table was named, or a family that implies tables.
     pub(crate) names_tables: bool,
     /// Whether an option or a word chose states.
     pub(crate) names_states: bool,
-    /// Whether a port alone would mean that of a listener.
+    /// Whether a filter of only a port would mean a listener's port.
     pub(crate) is_about_listeners: bool,
     /// Network namespaces.
     pub(crate) netns: Option<OsString>,
-    /// The words of the filter, without those of states.
+    /// The words of the filter, without leading state words.
     pub(crate) words: Vec<Vec<u8>>,
-    /// The text of the filter's file.
+    /// The content of the filter file.
     pub(crate) file: Option<Vec<u8>>,
 }
 
 impl Asked {
-    /// Reads what was given, in order.
+    /// Reads the options in the order in which they were given.
     ///
     /// # Errors
     /// Words that cannot be parsed, and a file that cannot be read.
@@ -141,7 +141,7 @@ impl Asked {
         let mut given: Vec<(usize, Key, OsString)> = Vec::new();
         for option in OPTIONS.iter().filter(|option| selects(option)) {
             let Some(name) = option.long.first() else { continue };
-            // Not every sub-command has the options of states.
+            // Not every sub-command has the options that select states.
             if !matches!(matches.try_contains_id(name), Ok(true)) {
                 continue;
             }
@@ -164,15 +164,15 @@ impl Asked {
         Ok(asked)
     }
 
-    /// Whether there is a condition on rows.
+    /// Whether there is a filter.
     pub(crate) fn has_filter(&self) -> bool {
         !self.words.is_empty() || self.file.is_some()
     }
 
-    /// The same sockets with the filter of a line: leading words of states, then the rest.
+    /// The same sockets with the filter of a line: leading state words, then the filter.
     ///
     /// # Errors
-    /// For what is no state.
+    /// If a state is unknown.
     pub(crate) fn filtered(&self, line: &str) -> Result<Self, End> {
         let mut rest = line.trim();
         let mut words: Vec<Vec<u8>> = Vec::new();
@@ -241,7 +241,7 @@ impl Asked {
             Key::Query => selection.query(argument.as_bytes()).map_err(|bad| End::usage(bad.to_string()))?,
             Key::Netns => self.netns = Some(argument),
             Key::Filter => self.file = Some(read_file(argument)?),
-            // The others are not among those that select.
+            // No other option selects sockets.
             _ => {}
         }
         Ok(())
@@ -276,7 +276,7 @@ impl Asked {
     }
 }
 
-/// The text of a file; `-` is standard input.
+/// The content of a file; `-` is standard input.
 fn read_file(name: OsString) -> Result<Vec<u8>, End> {
     let read = if name == "-" {
         let mut text = Vec::new();

@@ -1,7 +1,7 @@
-//! The standard output, written within a given time.
+//! Writes standard output within a time limit.
 //!
-//! A pipe whose reader is stopped takes nothing; who has said how long to wait
-//! is not kept waiting longer by that.
+//! A pipe whose reader is stopped accepts nothing; a user who set a timeout must not wait
+//! longer because of that.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -23,11 +23,11 @@ pub(crate) enum Stream {
     Err,
 }
 
-/// Writes all of it, or fails with `TimedOut` at `end`; without an end it waits
-/// for as long as that takes.
+/// Writes all bytes, or fails with `TimedOut` at `end`; without an `end` it waits as long as
+/// necessary.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If the bytes cannot be written.
 pub(crate) fn write_by(stream: Stream, bytes: &[u8], end: Option<Instant>) -> io::Result<()> {
     if stream == Stream::Out {
         is_open()?;
@@ -47,15 +47,15 @@ pub(crate) fn write_by(stream: Stream, bytes: &[u8], end: Option<Instant>) -> io
     Ok(())
 }
 
-/// Fails where there is no standard output.
+/// Fails if there is no standard output.
 ///
 /// # Errors
-/// When it was closed.
+/// If standard output was closed.
 pub(crate) fn is_open() -> io::Result<()> {
     if sys::is_output_closed() { Err(rustix::io::Errno::BADF.into()) } else { Ok(()) }
 }
 
-/// Waits until something can be written; false at `end`.
+/// Waits until the stream accepts bytes; false at `end`.
 fn is_ready(stream: Stream, end: Option<Instant>) -> io::Result<bool> {
     loop {
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
@@ -68,26 +68,25 @@ fn is_ready(stream: Stream, end: Option<Instant>) -> io::Result<bool> {
         match poll(&mut ready, timeout.as_ref()) {
             Ok(0) if left.is_some_and(|left| left.is_zero()) => return Ok(false),
             Ok(0) | Err(rustix::io::Errno::INTR) => {}
-            // Also where writing fails: that says why.
+            // Also if the stream reports an error: the write will return it.
             Ok(_) => return Ok(true),
             Err(error) => return Err(error.into()),
         }
     }
 }
 
-/// How long an output may stand still after an answer was found, however short
-/// the time to wait for the answer was.
+/// How long the output may block after an answer was found, even if the timeout was shorter.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Writes all of it to standard output, for as long as that takes.
+/// Writes all bytes to standard output, however long that takes.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If they cannot be written.
 pub(crate) fn write_all(bytes: &[u8]) -> io::Result<()> {
     io::Write::write_all(&mut Stdout, bytes)
 }
 
-/// The standard output, unbuffered: what writes to it buffers by itself.
+/// The standard output, unbuffered: its users buffer.
 pub(crate) struct Stdout;
 
 impl io::Write for Stdout {

@@ -34,7 +34,7 @@ pub(crate) const WHEN: &str = "When to poll";
 /// How many messages are remembered so that each is printed once; further ones repeat.
 const MOST_TOLD: usize = 1000;
 
-/// The option that says how often to look.
+/// The option that sets the time between looks.
 pub(crate) fn interval() -> Arg {
     Arg::new("interval")
         .long("interval")
@@ -46,7 +46,7 @@ pub(crate) fn interval() -> Arg {
         .help_heading(WHEN)
 }
 
-/// The option that looks at no new sockets.
+/// The option that ignores new sockets.
 pub(crate) fn stay() -> Arg {
     Arg::new("stay")
         .long("stay")
@@ -59,7 +59,7 @@ pub(crate) fn stay() -> Arg {
         .help_heading("Which sockets")
 }
 
-/// The sockets that were asked for; of TCP, where no table was named.
+/// The selected sockets; those of TCP if no table was named.
 pub(crate) fn selected(asked: &mut Asked) -> Result<Selected, End> {
     if !asked.names_tables {
         asked.selection.add_table(Table::Tcp);
@@ -67,18 +67,18 @@ pub(crate) fn selected(asked: &mut Asked) -> Result<Selected, End> {
     asked.selection.resolve().map_err(|empty| End::usage(empty.to_string()))
 }
 
-/// Whether any of the sockets count bytes.
+/// Whether some of the selected tables have sockets that count bytes.
 pub(crate) fn count_bytes(selected: &Selected) -> bool {
     selected.tables.intersects(COUNTING)
 }
 
-/// Whether some of them do not.
+/// Whether some of the selected tables have sockets that do not count bytes.
 pub(crate) fn some_do_not_count_bytes(selected: &Selected) -> bool {
     !selected.tables.minus(COUNTING).is_empty()
 }
 
-/// Names of fields as choices, whose amounts have units for people; `help` lists those
-/// of the tables instead.
+/// Parses field names into columns that print units for people.  `help` lists the fields of
+/// the selected tables instead.
 pub(crate) fn choices(names: &str, selected: &Selected) -> Result<Vec<Choice>, End> {
     list_on_help(names, selected)?;
     let choices = Choice::list(Catalog::shared(), names, selected.tables);
@@ -86,7 +86,7 @@ pub(crate) fn choices(names: &str, selected: &Selected) -> Result<Vec<Choice>, E
     Ok(choices.into_iter().map(Choice::with_units).collect())
 }
 
-/// Ends with the list of fields where `help` stands for names.
+/// Ends the program with the list of fields if `names` is `help`.
 pub(crate) fn list_on_help(names: &str, selected: &Selected) -> Result<(), End> {
     if names == "help" {
         return Err(End::listed(field_list::text(Catalog::shared(), Some(selected.tables), None)));
@@ -99,7 +99,7 @@ pub(crate) fn needs<'c>(choices: impl IntoIterator<Item = &'c Choice>) -> Needs 
     choices.into_iter().fold(Needs::NONE, |needs, choice| needs.union(choice.needs()))
 }
 
-/// An observer that reads these fields, and watches some of them.
+/// An observer that reads these fields and reports changes of the watched ones.
 pub(crate) fn observer(
     matches: &ArgMatches,
     asked: &Asked,
@@ -121,7 +121,7 @@ pub(crate) fn observer(
     Ok(observer)
 }
 
-/// Refuses to show what only the doctor can read.
+/// Refuses to show fields that only the doctor can compute.
 pub(crate) fn refuse_judged_fields(needs: Needs) -> Result<(), End> {
     if needs.intersects(Needs::AROUND) {
         return Err(judged_elsewhere("a field that is shown, or ordered or grouped by,"));
@@ -129,7 +129,7 @@ pub(crate) fn refuse_judged_fields(needs: Needs) -> Result<(), End> {
     Ok(())
 }
 
-/// Refuses a filter on what only the doctor can read.
+/// Refuses a filter on fields that only the doctor can compute.
 pub(crate) fn refuse_judged(session: &Session) -> Result<(), End> {
     let field_with = |needs| session.filter().and_then(|filter| filter.field_with(needs));
     match (field_with(Needs::AROUND), field_with(Needs::FINDINGS)) {
@@ -143,8 +143,8 @@ pub(crate) fn refuse_judged(session: &Session) -> Result<(), End> {
     }
 }
 
-/// A field that only the doctor can read, since it follows from the namespace or from other
-/// sockets.
+/// The error for a field that only the doctor can compute, because it depends on the namespace
+/// or on other sockets.
 pub(crate) fn judged_elsewhere(what: &str) -> End {
     End::usage(format!(
         "{what} is computed from the counters of the namespace or from other sockets; use it in a rule of \
@@ -152,7 +152,7 @@ pub(crate) fn judged_elsewhere(what: &str) -> End {
     ))
 }
 
-/// A look that came to nothing: the output failed, or nothing can be asked.
+/// The error of a look: the output failed, or the question cannot be asked.
 pub(crate) fn failed(error: PollError<io::Error>) -> End {
     match error {
         PollError::Sink(error) => End::unwritten(&error),
@@ -161,7 +161,7 @@ pub(crate) fn failed(error: PollError<io::Error>) -> End {
     }
 }
 
-/// When looks are made: at equal distances, whatever a look takes.
+/// Schedules looks at equal intervals, however long each look takes.
 pub(crate) struct Clock {
     interval: Duration,
     next: Instant,
@@ -174,14 +174,14 @@ impl Clock {
         Self { interval, next: Instant::now() }
     }
 
-    /// Waits until the next look is due; looks that were missed are left out.
+    /// Waits until the next look is due; missed looks are skipped.
     pub(crate) fn wait(&mut self) {
         let left = self.due();
         std::thread::sleep(left);
     }
 
-    /// The same, but looks early where one of these can be read, once so much of the
-    /// interval is over; at the `end`; and at once where it is to `stop`.
+    /// The same, but returns early: if one of these descriptors is readable once this part of
+    /// the interval has passed; at `end`; and at once if `stop` is readable.
     pub(crate) fn wait_or_read(
         &mut self,
         early: Duration,
@@ -198,7 +198,7 @@ impl Clock {
         }
     }
 
-    /// The time to the next look, which is due then.
+    /// The time until the next look, which is scheduled one interval after the last.
     fn due(&mut self) -> Duration {
         let now = Instant::now();
         self.next += self.interval;
@@ -209,7 +209,7 @@ impl Clock {
     }
 }
 
-/// Waits so long, or until one of these can be read.
+/// Waits this long, or until one of the descriptors is readable.
 fn is_woken(time: Duration, descriptors: &[BorrowedFd<'_>]) -> bool {
     if descriptors.is_empty() {
         std::thread::sleep(time);
@@ -217,21 +217,21 @@ fn is_woken(time: Duration, descriptors: &[BorrowedFd<'_>]) -> bool {
     }
     let mut ready: Vec<PollFd<'_>> =
         descriptors.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
-    // Interrupted or refused, it is a look before its time.
+    // If poll is interrupted or fails, the next look comes early.
     matches!(poll(&mut ready, Timespec::try_from(time).ok().as_ref()), Ok(ready) if ready > 0)
 }
 
-/// Signals that end a program, heard so that it can say something before.
+/// Catches the signals that end a program, so that it can print a last line first.
 pub(crate) struct Stop {
     woken: UnixStream,
     signal: Arc<AtomicUsize>,
 }
 
 impl Stop {
-    /// Listens from now on; a second signal ends the program at once.
+    /// Catches signals from now on; a second one ends the program at once.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If the system refuses.
     pub(crate) fn listen() -> io::Result<Self> {
         let (woken, wake) = UnixStream::pair()?;
         let (signal, is_second) = (Arc::default(), Arc::default());
@@ -249,10 +249,10 @@ impl Stop {
         self.signal.load(Ordering::Relaxed) != 0
     }
 
-    /// Ends as the signal would have, if one came.
+    /// Ends the program as the signal would have, if one came.
     pub(crate) fn pass_on(&self) {
         if let Ok(number @ 1..) = i32::try_from(self.signal.load(Ordering::Relaxed)) {
-            // Where that is refused, the program ends by itself.
+            // If that fails, the program ends normally.
             let _ = low_level::emulate_default_handler(number);
         }
     }
@@ -268,26 +268,26 @@ impl AsFd for Stop {
 pub(crate) fn time() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = civil::rfc3339(now.as_secs(), None);
-    // A look takes longer than a microsecond.
+    // Milliseconds suffice: a look takes longer than that.
     format!("{}.{:03}Z", seconds.trim_end_matches('Z'), now.subsec_millis())
 }
 
-/// Says on standard error what is worth saying, each thing once.
+/// Prints messages on standard error, each only once.
 #[derive(Debug, Default)]
 pub(crate) struct Told(Vec<String>);
 
 impl Told {
-    /// Says a notice.
+    /// Prints a notice.
     pub(crate) fn notice(&mut self, notice: &Notice) {
         self.text(notice.to_string());
     }
 
-    /// Says that a table could not be read.
+    /// Prints that a table could not be read.
     pub(crate) fn failure(&mut self, failure: &DumpError) {
         self.text(failure.to_string());
     }
 
-    /// Says what is not known of sockets that no look saw.
+    /// Prints what is unknown about sockets that opened and closed between two looks.
     pub(crate) fn unheld(&mut self, frame: &Frame) {
         const SEEN: &str = "sockets that open and close between two polls are seen only when they end, \
                             without their processes";
@@ -299,7 +299,7 @@ impl Told {
         }
     }
 
-    /// Says anything.
+    /// Prints a message, unless it was printed before.
     pub(crate) fn text(&mut self, text: String) {
         if self.0.contains(&text) {
             return;

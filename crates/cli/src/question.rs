@@ -1,5 +1,5 @@
-//! From what was asked for to a question that the library can be asked, and what was
-//! probably meant where it cannot.
+//! Turns the command line into a question for the library, and suggests a correction if it is
+//! invalid.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, IsTerminal as _, Write as _};
@@ -27,11 +27,11 @@ pub(crate) fn question(asked: &Asked, selected: Selected, needs: Needs) -> Quest
     question
 }
 
-/// A session that asks it.  On a terminal it warns if the filter is valid but rarely what
-/// the user means.
+/// A session that asks this question.  On a terminal it warns if the filter is valid but
+/// rarely what the user means.
 ///
 /// # Errors
-/// With what was probably meant, where the filter is wrong.
+/// If the filter is wrong, with a suggested correction.
 pub(crate) fn open(asked: &Asked, selected: Selected, needs: Needs) -> Result<Session, End> {
     let session = Session::open(question(asked, selected, needs));
     let session = session.map_err(|error| unasked(error, asked, selected.tables))?;
@@ -44,7 +44,7 @@ pub(crate) fn open(asked: &Asked, selected: Selected, needs: Needs) -> Result<Se
     Ok(session)
 }
 
-/// Why a question cannot be asked, and how its filter was probably meant.
+/// Why a question cannot be asked, with a suggested correction of its filter.
 fn unasked(error: AskError, asked: &Asked, tables: TableSet) -> End {
     let AskError::Filter(refused) = &error else { return error.into() };
     let words = words(asked);
@@ -88,7 +88,7 @@ pub(crate) fn refuse_unknown_fields(words: &[Vec<u8>]) -> Result<(), End> {
 /// Operators between a field and a value.
 const COMPARISONS: [&str; 7] = ["=", "==", "!=", ">", "<", ">=", "<="];
 
-/// The port, where a port is all that was given: `8080` or `:8080`.
+/// The port, if the filter is only a port: `8080` or `:8080`.
 fn one_port(words: &[OsString]) -> Option<u16> {
     let [word] = words else { return None };
     let word = word.to_str()?;
@@ -100,7 +100,7 @@ pub(crate) fn words(asked: &Asked) -> Vec<OsString> {
     asked.words.iter().map(|word| OsString::from_vec(word.clone())).collect()
 }
 
-/// Reads the filter; a session does so in each namespace.
+/// Returns a parser of the filter, which a session calls once per namespace.
 fn parse(asked: &Asked) -> Parse {
     let (words, file) = (asked.words.clone(), asked.file.clone());
     Box::new(move |context| {

@@ -1,8 +1,8 @@
 //! Two things that the standard library lacks: whether standard output was closed, and a
 //! function that GCC's unwinder needs and glibc 2.34 does not have.
 //!
-//! It opens /dev/null in the place of an output that was closed, before `main` runs, and
-//! writing then succeeds.  So it is looked at before that.
+//! The standard library opens /dev/null in place of a closed output before `main` runs, and
+//! writing to it then succeeds.  So `look` checks earlier.
 #![allow(unsafe_code, reason = "a function that runs before main is named in a section of the file")]
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,8 +19,8 @@ extern "C" fn look() {
     WAS_CLOSED.store(flags == Err(rustix::io::Errno::BADF), Ordering::Relaxed);
 }
 
-// SAFETY: the loader calls each function of this section once before `main`, as System V's
-// ABI has it.  This one needs nothing that is set up later, and does not unwind.
+// SAFETY: the loader calls each function of this section once before `main`, as System V's ABI
+// requires.  This one needs nothing that is set up later, and does not unwind.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static LOOK: extern "C" fn() = look;
@@ -30,8 +30,8 @@ static LOOK: extern "C" fn() = look;
 ///
 /// Only where panics abort: nothing is unwound there, and a program without symbols
 /// has no names to show in a backtrace.
-// SAFETY: whoever else defines this name is glibc, for which it may answer so; the
-// answer needs neither argument, and nothing is written.
+// SAFETY: only glibc defines this name too, and may give the same answer; the answer needs
+// neither argument, and nothing is written.
 #[cfg(all(target_env = "gnu", panic = "abort"))]
 #[unsafe(no_mangle)]
 extern "C" fn _dl_find_object(_: *mut std::ffi::c_void, _: *mut std::ffi::c_void) -> std::ffi::c_int {

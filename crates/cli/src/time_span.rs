@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-/// Units, the longer name before its beginning.
+/// Units; a unit comes before its own suffix, as `ms` before `s`.
 const UNITS: [(&str, f64); 5] = [("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
 
 /// The error message for a text that is not a time.
 const EXPECTED: &str = "expected a time such as 500ms, 30s, 2m or 1h";
 
-/// Reads a length of time; it may be zero.
+/// Parses a length of time; zero is allowed.
 ///
 /// # Errors
 /// The error message.
@@ -22,7 +22,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
         Some((unit, seconds)) => (text.strip_suffix(unit).unwrap_or(text), *seconds),
         None => (text, 1.0),
     };
-    // Without signs, exponents, `inf` and `nan`, which f64 would take.
+    // Reject signs, exponents, `inf` and `nan`, which f64 would accept.
     if !number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
         return Err(EXPECTED);
     }
@@ -30,7 +30,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
     Duration::try_from_secs_f64(number * seconds).map_err(|_| EXPECTED)
 }
 
-/// The same, where there has to be some time.
+/// The same, but zero is an error.
 ///
 /// # Errors
 /// The error message.

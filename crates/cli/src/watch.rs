@@ -1,7 +1,7 @@
 //! `sockdiag watch`: a line for each socket that opens, closes or changes.
 //!
-//! Invariant: nothing is written while nothing happens, and no line waits longer
-//! than the look that it came from.
+//! Invariant: nothing is written while nothing happens, and every line is written by the end
+//! of the look that found it.
 
 #![allow(clippy::cast_precision_loss, reason = "what people are shown is rounded")]
 
@@ -36,11 +36,11 @@ const SHOWN: &str =
 const FINAL: &str = "ended,age,tcp.bytes_sent,tcp.bytes_received,tcp.bytes_acked,tcp.bytes_retrans,rtt";
 /// Further members of a JSON object.
 const IDENTITY: &str = "socket.cookie,socket.inode,socket.uid";
-/// In several namespaces.
+/// Further columns with several namespaces.
 const NETNS: &str = "netns.title,netns.inode";
-/// Bytes of lines that wait within a look.
+/// Bytes of lines that are buffered within a look.
 const MOST_WAITING: usize = 32 << 10;
-/// Looks are not nearer to each other than this, however many sockets end.
+/// The shortest time between looks, however many sockets end.
 const NEAREST: Duration = Duration::from_millis(100);
 
 /// Examples for the help text.
@@ -121,7 +121,7 @@ pub(crate) fn command() -> Command {
     options::with_selection(command, true)
 }
 
-/// Does it.
+/// Runs the sub-command.
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     let mut asked = Asked::of(matches)?;
     let selected = over_time::selected(&mut asked)?;
@@ -151,7 +151,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     let mut clock = Clock::of(matches);
     let begin = Instant::now();
     let end = matches.get_one::<Duration>("for").and_then(|time| begin.checked_add(*time));
-    // Only a terminal gets the last line.
+    // The last line is printed only on a terminal.
     let stop = io::stderr().is_terminal().then(Stop::listen).and_then(Result::ok);
     let mut total = Total::default();
     loop {
@@ -216,7 +216,7 @@ struct Lines {
     told: Told,
     /// Lines that are not written yet.
     text: Vec<u8>,
-    /// When the look was made, once that was asked.
+    /// The time of the look; set when the first line needs it.
     time: Option<String>,
 }
 
@@ -265,7 +265,7 @@ impl Lines {
         self.written()
     }
 
-    /// A line that is no row's.
+    /// Writes a line that is not about a row.
     fn line(&mut self, line: &str) -> io::Result<()> {
         // Rows before it come first.
         if let Some(json) = &mut self.json {
@@ -275,12 +275,12 @@ impl Lines {
         self.flush()
     }
 
-    /// Writes lines, once there are many.
+    /// Writes the buffered lines once there are many.
     fn written(&mut self) -> io::Result<()> {
         if self.text.len() >= MOST_WAITING { self.flush() } else { Ok(()) }
     }
 
-    /// Writes every line.
+    /// Writes the buffered lines.
     fn flush(&mut self) -> io::Result<()> {
         if let Some(json) = &mut self.json {
             json.flush()?;
@@ -290,7 +290,7 @@ impl Lines {
         result
     }
 
-    /// Writes that sockets ended unseen.
+    /// Reports that sockets ended unseen.
     fn lost(&mut self, lost: u64) -> io::Result<()> {
         let time = self.time.get_or_insert_with(over_time::time);
         if self.json.is_some() {
@@ -303,7 +303,7 @@ impl Lines {
     }
 }
 
-/// The watched fields of these bits.
+/// The names of the watched fields whose bits are set.
 fn names(watched: &[Choice], bits: u32) -> Vec<String> {
     let changed = watched.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1);
     changed.map(|(_, choice)| choice.full_name()).collect()

@@ -2,8 +2,8 @@
 
 use sockdiag_facts::fields::{Unit, put_amount, put_digits};
 
-/// An amount that counts this unit; a share as percent, or as a factor once it is more
-/// than one and a half.
+/// Formats an amount with its unit.  A share is printed in percent, or as a factor above one
+/// and a half.
 pub(crate) fn text(amount: f64, unit: Unit) -> String {
     if unit == Unit::Share {
         return if amount.abs() <= 1.5 {

@@ -1,4 +1,4 @@
-//! The rows that match one rule, in groups, each with the row that shows it best.
+//! The rows that match one rule, in groups, each with its most telling row.
 //!
 //! Invariant: the number of groups kept per rule is limited, however many rows there are;
 //! further groups are counted.
@@ -16,12 +16,12 @@ use crate::finding::Evidence;
 use crate::quantity::{Amounts, number};
 use crate::rule::Severity;
 
-/// Groups that are kept of a rule.
+/// The largest number of groups kept per rule.
 const MOST_GROUPS: usize = 1 << 14;
-/// Sockets that are kept of a group.
+/// The largest number of sockets kept per group.
 const MOST_MEMBERS: usize = 1 << 16;
 
-/// A socket that was kept.
+/// A stored socket.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     pub(crate) netns: u64,
@@ -36,7 +36,7 @@ impl Sample {
     }
 }
 
-/// The row that shows it best.
+/// The most telling row of a group.
 #[derive(Clone, Debug)]
 pub(crate) struct Worst {
     /// How bad it is; more is worse.
@@ -50,7 +50,7 @@ pub(crate) struct Worst {
     pub(crate) amounts: Option<Amounts>,
 }
 
-/// Rows that belong together.
+/// Rows with the same values in the rule's group fields.
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
     pub(crate) netns: u64,
@@ -62,9 +62,9 @@ pub(crate) struct Group {
     pub(crate) traffic: f64,
     pub(crate) worst: Option<Worst>,
     pub(crate) holders: Vec<String>,
-    /// Its sockets by namespace and cookie, where they are kept.
+    /// Its sockets by namespace and cookie, if they are kept.
     pub(crate) members: Vec<(u64, u64)>,
-    /// Whether the third look found it so again.
+    /// Whether the third look confirmed it.
     pub(crate) is_confirmed: bool,
 }
 
@@ -72,11 +72,11 @@ pub(crate) struct Group {
 #[derive(Debug, Default)]
 pub(crate) struct Candidates {
     pub(crate) groups: HashMap<(u64, Vec<u8>), Group>,
-    /// Rows of groups that there was no room for.
+    /// Rows of groups that exceeded the limit.
     pub(crate) left_out: u64,
 }
 
-/// Fields that identify every group, besides its own.
+/// Fields that identify every group, in addition to the rule's own.
 const KEYS: [&str; 9] = [
     "local.addr",
     "local.port",
@@ -109,12 +109,12 @@ impl Readers {
         }
     }
 
-    /// From now on the sockets of groups are kept.
+    /// From now on, keeps the sockets of each group.
     pub(crate) fn keep_members(&mut self) {
         self.keeps_members = true;
     }
 
-    /// What the session must collect so that they can be read.
+    /// What the session must collect so that these fields can be read.
     pub(crate) fn needs(&self) -> sockdiag_facts::fields::Needs {
         let choices = self.keys.iter().chain(&self.traffic);
         choices.fold(sockdiag_facts::fields::Needs::NONE, |needs, choice| needs.union(choice.needs()))
@@ -125,7 +125,7 @@ impl Readers {
     }
 }
 
-/// `ADDRESS:PORT`, or what stands there.
+/// `ADDRESS:PORT`, with an IPv6 address in brackets.
 fn end_text(addr: Addr, port: i64) -> String {
     let mut text = Vec::new();
     let is_v6 = matches!(addr, Addr::V6(_)) && addr.mapped_v4().is_none();
@@ -150,7 +150,7 @@ pub(crate) fn evidence(choice: &Choice, error: Option<&Choice>, row: &Row<'_>) -
     let error = error.and_then(|error| self::number(error, row)).filter(|error| *error > 0.0);
     let unit = choice.unit();
     let text = match number {
-        // Its unit is another one of some sockets: the sentence says which.
+        // The field's unit differs between sockets, so the rule's sentence names it.
         Some(number) if choice.named().field.bare => amount::digits(number),
         Some(number) if unit != Unit::None => amount::text(number, unit),
         _ => String::from_utf8_lossy(&text).into_owned(),
@@ -158,7 +158,7 @@ pub(crate) fn evidence(choice: &Choice, error: Option<&Choice>, row: &Row<'_>) -
     Some(Evidence { name: choice.full_name(), text, number, error, unit })
 }
 
-/// The ends of a row's socket; a unix one's name.
+/// The two ends of a row's socket; for a unix socket, its name.
 fn ends(row: &Row<'_>) -> (String, String) {
     let socket = row.socket;
     if let Some(name) = row.value("unix.name") {
@@ -201,7 +201,7 @@ impl Worst {
 }
 
 impl Candidates {
-    /// Takes a row in that fulfils the conditions of a rule.
+    /// Adds a row that meets the conditions of a rule.
     pub(crate) fn take(
         &mut self,
         rule: &Checked,
@@ -211,7 +211,7 @@ impl Candidates {
         seconds: Option<f64>,
     ) {
         let (single, severity, value) = if rule.rule.subject.is_single() {
-            // A row that is not bad by itself is not found.
+            // If rows are judged singly, a row below the thresholds is not a match.
             let mut amounts = Amounts::new(&rule.aggregates);
             amounts.add(&rule.aggregates, &readers.hash, row);
             if !rule.least.iter().all(|least| least.holds(&amounts, seconds)) {

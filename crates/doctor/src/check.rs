@@ -1,7 +1,7 @@
-//! A rule that was checked: its conditions parsed, its fields chosen once.
+//! A checked rule: its conditions are parsed and its fields resolved once.
 //!
-//! Invariant: whatever comes with the program and whatever a user wrote goes through
-//! this; a rule that passes can be judged and reported without errors.
+//! Invariant: built-in rules and users' rules all go through this check; a rule that passes
+//! can be judged and reported without errors.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,7 +15,7 @@ use crate::amount;
 use crate::quantity::{Aggregate, Bound, Least, Quantity, error_of};
 use crate::rule::{Level, Rule, Severity, Threshold};
 
-/// Words of titles and sentences that are no fields.
+/// Placeholders in titles and sentences that are not fields.
 pub(crate) const WORDS: [&str; 9] =
     ["local", "remote", "by", "count", "sockets", "quantity", "netns", "seconds", "where"];
 
@@ -24,13 +24,13 @@ pub(crate) const WORDS: [&str; 9] =
 pub struct RuleError {
     /// The rule, if it has a name.
     pub id: String,
-    /// Which part of it.
+    /// The part of the rule.
     pub key: &'static str,
     /// The place in its file, in bytes.
     pub place: Range<usize>,
-    /// Why, in a sentence without its point.
+    /// The reason, as a sentence without its full stop.
     pub why: String,
-    /// The text, with carets under what is wrong, where that is known.
+    /// The text with carets under the error, if its position is known.
     pub picture: Option<String>,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for RuleError {
 
 impl std::error::Error for RuleError {}
 
-/// A text with names to be filled in.
+/// A text with placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template(pub(crate) Vec<Piece>);
 
@@ -55,7 +55,7 @@ pub(crate) enum Piece {
     Text(String),
     /// One of [`WORDS`].
     Word(&'static str),
-    /// A field of the worst row, or an amount of the group, by its number among those shown.
+    /// A value of the worst row or the group, by its index among those shown.
     Shown(usize),
 }
 
@@ -68,27 +68,27 @@ pub(crate) enum Show {
     Amount(usize),
 }
 
-/// A thing that is shown, with its name.
+/// A shown value with its name.
 #[derive(Clone, Debug)]
 pub(crate) struct Shown {
     pub(crate) name: String,
     pub(crate) show: Show,
-    /// Whether it is evidence, and not only a word of a sentence.
+    /// Whether it is listed as evidence, and not only used in a sentence.
     pub(crate) is_evidence: bool,
 }
 
-/// A rule whose findings are consequences of another's.
+/// A rule whose findings are consequences of this one's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Consequence {
     pub(crate) id: String,
-    /// Fields that have to be equal: of the cause, and of the consequence.
+    /// Fields that must be equal: of the cause, and of the consequence.
     pub(crate) by: Vec<(String, String)>,
 }
 
-/// A rule that was checked.
+/// A checked rule.
 #[derive(Clone, Debug)]
 pub struct Checked {
-    /// As it was written.
+    /// The rule as written.
     pub rule: Rule,
     pub(crate) tables: TableSet,
     pub(crate) states: StateSet,
@@ -99,7 +99,7 @@ pub struct Checked {
     pub(crate) aggregates: Vec<Aggregate>,
     pub(crate) quantity: Quantity,
     pub(crate) unit: Unit,
-    /// The worst first.
+    /// The thresholds, the worst first.
     pub(crate) levels: Vec<(Severity, Bound)>,
     pub(crate) least: Vec<Least>,
     pub(crate) shown: Vec<Shown>,
@@ -110,7 +110,7 @@ pub struct Checked {
     pub(crate) needs: Needs,
 }
 
-/// No names: a rule says numbers.
+/// A look-up that knows no names: rules contain only numbers.
 struct Nobody;
 
 impl Lookups for Nobody {
@@ -127,7 +127,7 @@ impl Lookups for Nobody {
         None
     }
     fn cgroup(&mut self, _: &[u8]) -> Result<u64, CgroupError> {
-        // "No such file": a rule is of no machine.
+        // "No such file": a rule is independent of the machine, so no cgroup path exists.
         Err(CgroupError::NoId { errno: 2 })
     }
     fn cgroup_condition_supported(&mut self) -> bool {
@@ -135,7 +135,7 @@ impl Lookups for Nobody {
     }
 }
 
-/// Reads parts of one rule.
+/// Parses the parts of one rule.
 struct Reader<'r> {
     catalog: &'r Catalog,
     id: &'r str,
@@ -174,7 +174,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The number of the value with this name, which is added if it is new.
+    /// The index of the shown value with this name, which is added if it is new.
     fn show(
         &self,
         key: &'static str,
@@ -240,7 +240,7 @@ impl Reader<'_> {
     }
 }
 
-/// The tables that these words stand for.
+/// The tables that the rule names.
 fn tables(rule: &Rule, reader: &Reader<'_>) -> Result<TableSet, RuleError> {
     let mut tables = TableSet::EMPTY;
     for word in &rule.tables {
@@ -296,7 +296,7 @@ impl Checked {
     /// Checks a rule.
     ///
     /// # Errors
-    /// The first thing that is wrong with it.
+    /// The first error found.
     pub fn new(catalog: &Catalog, rule: Rule) -> Result<Self, RuleError> {
         let id = rule.id().to_owned();
         let mut reader = Reader { catalog, id: &id, tables: TableSet::ALL };
@@ -416,7 +416,7 @@ impl Checked {
         self.needs
     }
 
-    /// The tables that it looks at; none for a rule about namespaces or processes.
+    /// The tables that the rule looks at; none for a rule about namespaces or processes.
     pub fn tables(&self) -> TableSet {
         if self.rule.subject.has_no_socket() { TableSet::EMPTY } else { self.tables }
     }

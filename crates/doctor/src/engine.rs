@@ -1,8 +1,8 @@
-//! The engine: rows and numbers in, findings out.
+//! The engine: takes rows and counters, returns findings.
 //!
-//! Rows are judged as they stream by: of each rule groups are kept, and the row of each
-//! group that shows it best.  Which rules look at a row is found by its table and state;
-//! rules that begin with the same condition have it tested once.
+//! Rows are judged as they arrive: the engine keeps groups per rule, and for each group its
+//! most telling row.  Rules are selected by a row's table and state; a condition shared by
+//! several rules is tested once.
 
 use std::collections::HashMap;
 
@@ -20,14 +20,14 @@ use crate::quantity::Amounts;
 use crate::rule::{On, Severity, Subject};
 use crate::scene::{ByNetns, Numbers, Process, Readings, Scene};
 
-/// Sockets that are looked at once more, at most.
+/// The largest number of sockets for the third look.
 const MOST_SUSPECTS: usize = 256;
 
-/// States that a row can have.
+/// The number of states of a row.
 const STATES: usize = 16;
-/// Tables that a row can be of.
+/// The number of tables of a row.
 const TABLES: usize = 32;
-/// Events that a row can be.
+/// The number of events of a row.
 const EVENTS: usize = 3;
 
 /// The range of ephemeral ports for conditions, if the row does not report one.
@@ -36,11 +36,11 @@ const CONTEXT: EvalContext = EvalContext { ports: (32_768, 60_999) };
 /// What happened to the socket of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// It is there.
+    /// It exists.
     Live,
-    /// It is there, and was not at the look before.
+    /// It exists now, but did not at the previous look.
     Opened,
-    /// It ended since the look before.
+    /// It ended since the previous look.
     Closed,
 }
 
@@ -49,26 +49,26 @@ pub enum Event {
 pub struct NotJudged {
     /// The rule.
     pub id: String,
-    /// Why not.
+    /// The reason.
     pub why: String,
 }
 
-/// A socket that is worth another look.
+/// A socket that needs another look.
 #[derive(Clone, Copy, Debug)]
 pub struct Suspect<'d> {
-    /// The inode of its namespace; 0 where there is only ours.
+    /// The inode of its namespace; 0 if only our own is looked at.
     pub netns: u64,
     sample: &'d Sample,
 }
 
 impl Suspect<'_> {
-    /// The socket, as it was seen.
+    /// The socket, as it was seen last.
     pub fn socket(&self) -> Option<Socket<'_>> {
         self.sample.socket()
     }
 }
 
-/// Rules that begin with the same condition.
+/// Rules that share a condition.
 #[derive(Debug)]
 struct Cluster {
     given: Option<Expr>,
@@ -110,7 +110,7 @@ fn place(event: Event, table: usize, state: usize) -> usize {
 }
 
 impl Doctor {
-    /// Judges by rules that were checked.
+    /// A doctor with these checked rules.
     pub fn of(catalog: &Catalog, rules: Vec<Checked>) -> Self {
         let mut clusters: Vec<Vec<Cluster>> = Vec::new();
         clusters.resize_with(EVENTS * TABLES * STATES, Vec::new);
@@ -155,7 +155,7 @@ impl Doctor {
         }
     }
 
-    /// The same, which also keeps the sockets that each finding is about.
+    /// The same, but also keeps the sockets that each finding is about.
     #[must_use]
     pub fn keeping_members(mut self) -> Self {
         self.readers.keep_members();
@@ -167,18 +167,18 @@ impl Doctor {
         &self.rules
     }
 
-    /// The values that rows must have.
+    /// What rows must contain.
     pub fn needs(&self) -> Needs {
         let needs = self.rules.iter().fold(Needs::NONE, |needs, rule| needs.union(rule.needs));
         needs.union(self.readers.needs())
     }
 
-    /// Takes numbers of a namespace: at the first look, and again at the last.
+    /// Takes counters of a namespace: at the first look, and again at the last.
     pub fn numbers(&mut self, netns: u64, numbers: Box<dyn Numbers>) {
         self.spaces.entry(netns).or_default().readings.take(numbers);
     }
 
-    /// Hears that something could not be seen.
+    /// Records that something could not be seen.
     pub fn could_not_see(&mut self, what: String) {
         if !self.unseen.contains(&what) {
             self.unseen.push(what);
@@ -190,7 +190,7 @@ impl Doctor {
         &self.unseen
     }
 
-    /// Learns from a row of the first look what sockets add up to for each other.
+    /// Learns from a row of the first look what follows from it for other sockets.
     pub fn learn(&mut self, row: &Row<'_>) {
         let netns = row.names.netns.map_or(0, |netns| netns.inode);
         self.spaces.entry(netns).or_default().joins.learn(row);
@@ -428,7 +428,7 @@ impl Doctor {
         let threshold = |of: Severity| {
             rule.levels.iter().find(|(severity, _)| *severity == of).map(|(_, bound)| bound.number)
         };
-        // Whether the error could move it to the other side of the threshold.
+        // Whether the error could move the value to the other side of the threshold.
         let is_near = error.is_some_and(|error| {
             let nearer = if rule.is_upward() { value - error } else { value + error };
             rule.severity(nearer).is_none_or(|other| other < severity)
@@ -471,7 +471,7 @@ impl Doctor {
         Some(Draft { finding, rule: at, netns: group.netns, keys })
     }
 
-    /// Rules that were not judged, and why; `tables` were read.
+    /// Rules that were not judged, with the reason, given the `tables` that were read.
     pub fn not_judged(&self, tables: TableSet, has_readings: bool) -> Vec<NotJudged> {
         let mut all = Vec::new();
         for rule in &self.rules {

@@ -39,7 +39,7 @@ fn words(list: &[toml::Spanned<String>]) -> String {
     list.iter().map(|word| word.get_ref().as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// The rows that a rule looks at, in words.
+/// Describes the rows that a rule looks at.
 fn looks_at(rule: &Rule) -> String {
     let mut text = match rule.subject {
         subject if subject.has_no_socket() => format!("each {}", subject.word()),
@@ -125,12 +125,12 @@ pub fn explanation(checked: &Checked) -> String {
     text
 }
 
-/// A cell of a table.
+/// Escapes text for a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
 
-/// The page of all rules, after its heading.
+/// The table and explanations of all rules, without the page's heading.
 pub fn markdown(rules: &[Checked]) -> String {
     let mut text =
         String::from("| id | no. | worst | subject | what it says |\n| --- | --- | --- | --- | --- |\n");

@@ -1,6 +1,6 @@
-//! Files of rules, in TOML.
+//! Rule files, in TOML.
 //!
-//! Invariant: the rules of the program come from files of the same form as those of users.
+//! Invariant: built-in rules come from files of the same format as users' rules.
 
 use serde::Deserialize;
 use sockdiag_facts::fields::Catalog;
@@ -8,7 +8,7 @@ use sockdiag_facts::fields::Catalog;
 use crate::check::{Checked, RuleError};
 use crate::rule::Rule;
 
-/// A file of rules.
+/// A rule file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -16,7 +16,7 @@ struct File {
     rule: Vec<Rule>,
 }
 
-/// The files of the program, in the order of their numbers.
+/// The built-in files, in the order of their numbers.
 const FILES: [(&str, &str); 6] = [
     ("listen.toml", include_str!("../rules/listen.toml")),
     ("path.toml", include_str!("../rules/path.toml")),
@@ -26,7 +26,7 @@ const FILES: [(&str, &str); 6] = [
     ("settings.toml", include_str!("../rules/settings.toml")),
 ];
 
-/// Reads a file of rules, of this name.
+/// Reads a rule file; `name` is for error messages.
 ///
 /// # Errors
 /// A description of the error and its position, on several lines without a final newline.
@@ -45,7 +45,7 @@ pub fn read(catalog: &Catalog, name: &str, text: &str) -> Result<Vec<Checked>, S
     Ok(rules)
 }
 
-/// The error with its file and line.
+/// The error, with its file and line.
 fn told(name: &str, text: &str, error: &RuleError) -> String {
     format!("{name}:{}: {error}", line_of(text, error.place.start))
 }
@@ -54,10 +54,10 @@ fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// The rules of the program.
+/// The built-in rules.
 ///
 /// # Errors
-/// None: a test reads them.
+/// None in practice: a test reads the rules.
 pub fn built_in(catalog: &Catalog) -> Result<Vec<Checked>, String> {
     let mut rules = Vec::new();
     for (name, text) in FILES {
@@ -66,7 +66,7 @@ pub fn built_in(catalog: &Catalog) -> Result<Vec<Checked>, String> {
     Ok(rules)
 }
 
-/// Rules with others added: one of the same id takes the place of that which was there.
+/// Adds other rules; a rule with the same id replaces the existing one.
 pub fn merged(mut rules: Vec<Checked>, others: Vec<Checked>) -> Vec<Checked> {
     for other in others {
         match rules.iter_mut().find(|rule| rule.rule.id() == other.rule.id()) {

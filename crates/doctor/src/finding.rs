@@ -1,6 +1,6 @@
-//! Findings in words and numbers, their order, and which are consequences of others.
+//! Findings in words and numbers, their order, and which ones are consequences of others.
 //!
-//! Invariant: a finding is reported once, by itself or with its cause.
+//! Invariant: a finding is reported once, by itself or below its cause.
 
 use std::cmp::Ordering;
 
@@ -10,12 +10,12 @@ use crate::amount;
 use crate::check::{Checked, Piece, Template};
 use crate::rule::{Confidence, Severity, Subject};
 
-/// A thing that was read, as text and, where it is one, as a number.
+/// A value that was read, as text and, if possible, as a number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
     /// The field, or the amount of a group: `sum(delta.bytes_sent)`.
     pub name: String,
-    /// For people.
+    /// The text for people.
     pub text: String,
     /// The number, in the field's own unit.
     pub number: Option<f64>,
@@ -28,9 +28,9 @@ pub struct Evidence {
 /// The quantity that was judged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured {
-    /// As the rule has it.
+    /// Its formula in the rule.
     pub name: String,
-    /// For people, with `±`.
+    /// The text for people, with `±`.
     pub text: String,
     /// The number.
     pub value: f64,
@@ -38,30 +38,30 @@ pub struct Measured {
     pub error: Option<f64>,
     /// Its unit.
     pub unit: Unit,
-    /// From when on it is a warning.
+    /// The threshold of a warning.
     pub warning: Option<f64>,
-    /// From when on it is critical.
+    /// The threshold of critical.
     pub critical: Option<f64>,
 }
 
 /// A problem that a rule found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    /// The rule.
+    /// The rule's id.
     pub id: String,
-    /// Its number.
+    /// The rule's number.
     pub number: String,
     /// Its severity.
     pub severity: Severity,
-    /// In a line.
+    /// One line.
     pub title: String,
-    /// In a sentence or two.
+    /// One or two sentences.
     pub sentence: String,
     /// The kind of thing it is about.
     pub subject: Subject,
     /// The fields that identify the subject, with their values.
     pub fields: Vec<Evidence>,
-    /// Name of its network namespace, where several are looked at.
+    /// Name of its network namespace, if several are looked at.
     pub netns: Option<String>,
     /// The processes that have the most telling socket open: `nginx/4711`.
     pub holders: Vec<String>,
@@ -81,9 +81,9 @@ pub struct Finding {
     pub next: String,
     /// The manual page to read.
     pub manual: String,
-    /// Bytes in a second that the sockets move.
+    /// Bytes per second that its sockets move.
     pub traffic: f64,
-    /// Its sockets and those of what follows from it, by the inode of the namespace and the
+    /// Its sockets and those of its consequences, by the inode of the namespace and the
     /// cookie; empty unless they are kept ([`Doctor::keeping_members`](crate::Doctor)).
     pub members: Vec<(u64, u64)>,
 }
@@ -101,7 +101,7 @@ pub(crate) struct Filling<'f> {
 }
 
 impl Filling<'_> {
-    /// A template with everything filled in.
+    /// The template with its placeholders filled in.
     pub(crate) fn fill(&self, template: &Template) -> String {
         let mut text = String::new();
         for piece in &template.0 {
@@ -140,7 +140,7 @@ impl Filling<'_> {
     }
 }
 
-/// A finding, and what it can be joined by.
+/// A finding, and the values that can link it to others.
 pub(crate) struct Draft {
     pub(crate) finding: Finding,
     pub(crate) rule: usize,
@@ -154,7 +154,7 @@ impl Draft {
         self.keys.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str())
     }
 
-    /// Whether another follows from this one.
+    /// Whether the other finding is a consequence of this one.
     fn explains(&self, rules: &[Checked], other: &Self) -> bool {
         let consequences = rules.get(self.rule).map_or(&[][..], |rule| &rule.explains);
         let Some(consequence) = consequences.iter().find(|of| of.id == other.finding.id) else {
@@ -173,7 +173,7 @@ impl Draft {
     }
 }
 
-/// The worse one, then the one that moves more, then the one of more sockets first.
+/// Sorts by severity, then confidence, then traffic, then number of sockets.
 fn rank(a: &Finding, b: &Finding) -> Ordering {
     let sure = |finding: &Finding| finding.confidence;
     b.severity
@@ -194,7 +194,7 @@ pub(crate) fn ranked(rules: &[Checked], mut drafts: Vec<Draft>) -> Vec<Finding> 
     drafts.truncate(MOST_FINDINGS);
     let mut cause: Vec<Option<usize>> = vec![None; drafts.len()];
     let root = |cause: &[Option<usize>], mut at: usize| {
-        // Causes never make a circle, see below.
+        // Causes never form a cycle, see below.
         while let Some(of) = cause.get(at).copied().flatten() {
             at = of;
         }
@@ -222,7 +222,7 @@ pub(crate) fn ranked(rules: &[Checked], mut drafts: Vec<Draft>) -> Vec<Finding> 
         let Some(draft) = drafts.get_mut(root) else { continue };
         draft.finding.explains.push((id, title));
         draft.finding.members.extend(members);
-        // A cause is as bad as what follows from it.
+        // A cause is at least as severe as its consequences.
         draft.finding.severity = draft.finding.severity.max(severity);
         draft.finding.traffic = draft.finding.traffic.max(traffic);
     }

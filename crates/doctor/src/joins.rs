@@ -1,9 +1,9 @@
 //! Facts about a socket that follow from the other sockets of its namespace, learned at one
 //! look and used at the next.
 //!
-//! Little is kept: numbers by port for listeners, eight bytes for each connection of the
-//! host with itself, and a table of fixed size in which connections towards the same
-//! destination are counted together.
+//! Memory use is small: numbers by port for listeners, eight bytes for each connection of the
+//! host with itself, and a table of fixed size that counts connections by a hash of their
+//! destination.
 //!
 //! Invariant: an estimate of connections towards a destination is never too low.
 
@@ -12,10 +12,10 @@ use std::collections::HashMap;
 use sockdiag_facts::fields::has_options;
 use sockdiag_facts::model::{Addr, Join, MessageKind, Row, Socket, State, Table};
 
-/// Places in which destinations are counted.
+/// The size of the table in which destinations are counted.
 const PLACES: usize = 1 << 16;
 
-/// Connections of the host with itself that are kept, at most.
+/// The largest number of connections of the host with itself that are kept.
 const MOST: usize = 4 << 20;
 
 /// Everything known about a port.
@@ -33,10 +33,10 @@ pub(crate) struct Joins {
     ports: HashMap<u16, Port>,
     /// Ends of connections of the host with itself, by a hash.
     locals: Vec<u64>,
-    /// Whether there were more.
+    /// Whether there were more than could be kept.
     is_cut: bool,
     towards: Vec<u32>,
-    /// Connections with other hosts, and those with every option.
+    /// Connections with other hosts, and how many of them have every option.
     others: (u64, u64),
 }
 
@@ -52,7 +52,7 @@ fn octets(addr: Addr) -> [u64; 2] {
     }
 }
 
-/// Mixes numbers; spreads well, and hides nothing.
+/// Hashes numbers; well distributed, but not cryptographic.
 fn mix(words: &[u64]) -> u64 {
     words.iter().fold(0x243f_6a88_85a3_08d3, |hash: u64, word| {
         let hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -64,7 +64,7 @@ fn port(port: i64) -> u64 {
     u64::try_from(port).unwrap_or(0)
 }
 
-/// A hash of the two ends, as they are or swapped.
+/// A hash of both ends, in this order or swapped.
 fn ends(socket: &Socket<'_>, is_reversed: bool) -> u64 {
     let (local, remote) = (socket.local, socket.remote);
     let (first, second) = if is_reversed { (remote, local) } else { (local, remote) };
@@ -79,7 +79,7 @@ fn place(socket: &Socket<'_>) -> usize {
 }
 
 impl Joins {
-    /// Takes a row in.
+    /// Adds a row.
     pub(crate) fn learn(&mut self, row: &Row<'_>) {
         let socket = row.socket;
         if socket.message_kind() != MessageKind::Inet || row.table() != Table::Tcp {
@@ -123,12 +123,12 @@ impl Joins {
         self.ports.entry(port).or_default()
     }
 
-    /// Ends the learning.
+    /// Ends the first look.
     pub(crate) fn end(&mut self) {
         self.locals.sort_unstable();
     }
 
-    /// What was learned about a socket from the others.
+    /// A fact about a socket, learned from the other sockets.
     #[allow(clippy::cast_precision_loss, reason = "sockets are fewer than 2^53")]
     pub(crate) fn of(&self, join: Join, socket: &Socket<'_>) -> Option<f64> {
         let known = || self.ports.get(&u16::try_from(socket.local.port).ok()?).copied();

@@ -1,6 +1,6 @@
 //! Findings as one JSON document, and its schema.
 //!
-//! Invariant: names and meanings of a version never change; what is added is optional.
+//! Invariant: within a version, names and meanings never change; additions are optional.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -12,14 +12,14 @@ use crate::finding::{Evidence, Finding};
 /// The version of the document.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// What the doctor looked at.
+/// What the doctor examined.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct About {
     /// Sockets that were judged.
     pub sockets: u64,
-    /// Network namespaces.
+    /// The number of network namespaces.
     pub namespaces: u64,
-    /// Rules.
+    /// The number of rules.
     pub rules: u64,
 }
 
@@ -98,7 +98,7 @@ struct Follows<'d> {
     title: &'d str,
 }
 
-/// A number as JSON: whole ones without a point.
+/// A number as JSON, without a decimal point if it is whole.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -158,10 +158,10 @@ fn found(finding: &Finding) -> Found<'_> {
     }
 }
 
-/// The document, with a newline at its end.
+/// The document, with a final newline.
 ///
 /// # Errors
-/// None that is known: numbers are finite, and names are text.
+/// None in practice: numbers are finite, and names are text.
 pub fn document(
     seconds: f64,
     looked_at: &About,

@@ -1,5 +1,5 @@
-//! What is wrong with sockets, and which process causes it: a table of diagnoses, and the
-//! engine that judges them.
+//! Finds out what is wrong with sockets, and which process causes it: a table of diagnoses,
+//! and the engine that applies them.
 //!
 //! A [`Rule`] is data: which sockets it looks at (a condition in the filter language of
 //! `ss` over the table of facts), what it groups them by, one quantity with thresholds,

@@ -6,10 +6,10 @@
 //! aggregate = sum | max | min | mean | median | distinct | value
 //! ```
 //!
-//! `value` is that of the only row of a group.  `seconds` is the time between the looks.
-//! A row without the field counts for nothing.
+//! `value` is the value of a group's only row.  `seconds` is the time between the looks.  A
+//! row without the field is ignored.
 //!
-//! Invariant: a quantity of nothing, or divided by zero, is absent.
+//! Invariant: a quantity without values, or divided by zero, is absent.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -76,7 +76,7 @@ impl Aggregate {
 /// The field that reports the error of another, if there is one.
 pub(crate) fn error_of(catalog: &Catalog, choice: &Choice) -> Option<Choice> {
     let name = format!("{}_error", choice.full_name());
-    // Looked for first: what is no name is compared with every other.
+    // Checks first, because resolving an unknown name compares it with every other.
     catalog.field(&name)?;
     Choice::new(catalog, &name).ok()
 }
@@ -98,13 +98,13 @@ pub struct Quantity {
     unit: Unit,
 }
 
-/// The number that a value is, if it is one.
+/// The numeric value of a field in a row, if it has one.
 pub(crate) fn number(choice: &Choice, row: &Row<'_>) -> Option<f64> {
     choice.ratio(row).or_else(|| choice.number(row).map(|number| number as f64))
 }
 
 impl Quantity {
-    /// Reads one; what it needs of rows is added to `aggregates`.
+    /// Parses a formula; adds the aggregates that it needs to `aggregates`.
     ///
     /// # Errors
     /// A description of the syntax error.
@@ -161,7 +161,7 @@ impl Quantity {
         Ok(Term::Of(at))
     }
 
-    /// Its value for a group.
+    /// The value of the quantity for a group.
     pub(crate) fn of(&self, group: &Amounts, seconds: Option<f64>) -> Option<f64> {
         let term = |term: &Term| match term {
             Term::Number(number) => Some(*number),
@@ -181,7 +181,7 @@ impl Quantity {
         all.is_finite().then_some(all)
     }
 
-    /// Its error, for a group of one row whose field reports one.
+    /// The error of the quantity, for a group of one row whose field reports one.
     pub(crate) fn error_of(&self, group: &Amounts) -> Option<f64> {
         match (&self.first, self.rest.as_slice()) {
             (Term::Of(at), []) => group.all.get(*at)?.error,
@@ -189,8 +189,8 @@ impl Quantity {
         }
     }
 
-    /// The number of the aggregate that comes first in it: a group's worst row is the one
-    /// of which this is the most.
+    /// The index of the first aggregate in the formula: the row where it is largest is the
+    /// group's worst row.
     pub(crate) fn leading(&self) -> Option<usize> {
         let terms = std::iter::once(&self.first).chain(self.rest.iter().map(|(_, term)| term));
         terms.into_iter().find_map(|term| match term {
@@ -275,7 +275,7 @@ impl Amounts {
         Self { count: 0, all: aggregates.iter().map(|of| Amount::new(of.how)).collect() }
     }
 
-    /// Takes a row in.
+    /// Adds a row.
     pub(crate) fn add(&mut self, aggregates: &[Aggregate], key: &RandomState, row: &Row<'_>) {
         self.count += 1;
         for (aggregate, amount) in aggregates.iter().zip(&mut self.all) {
@@ -303,7 +303,7 @@ impl Amounts {
     }
 }
 
-/// An order and a number: `>= 0.5`.
+/// A comparison and a number: `>= 0.5`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Bound {
     pub(crate) order: Order,
@@ -347,7 +347,7 @@ impl Bound {
     }
 }
 
-/// `QUANTITY ORDER NUMBER`: what has to hold of a group.
+/// `QUANTITY ORDER NUMBER`: a condition on a group.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Least {
     pub(crate) quantity: Quantity,

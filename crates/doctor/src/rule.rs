@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// Information only.
@@ -18,7 +18,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// Its word.
+    /// The word for it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Info => "info",
@@ -28,7 +28,7 @@ impl Severity {
     }
 }
 
-/// How sure a finding is.
+/// The confidence in a finding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
@@ -42,7 +42,7 @@ pub enum Confidence {
 }
 
 impl Confidence {
-    /// Its word.
+    /// The word for it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Low => "low",
@@ -51,7 +51,7 @@ impl Confidence {
         }
     }
 
-    /// One step less.
+    /// The next lower confidence.
     pub(crate) const fn lower(self) -> Self {
         match self {
             Self::High => Self::Medium,
@@ -79,7 +79,7 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// Its word.
+    /// The word for it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Socket => "socket",
@@ -109,9 +109,9 @@ pub enum On {
     /// Sockets that exist.
     #[default]
     Live,
-    /// Those that opened between the looks.
+    /// Sockets that opened between the looks.
     Opened,
-    /// Those that ended between the looks.
+    /// Sockets that ended between the looks.
     Closed,
 }
 
@@ -128,7 +128,7 @@ pub enum Mark {
 }
 
 impl Mark {
-    /// Its word.
+    /// The word for it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Measured => "measured",
@@ -170,14 +170,14 @@ pub struct Rule {
     pub number: String,
     /// What it is about.
     pub subject: Subject,
-    /// Tables of sockets that it looks at, by the words of `-A`; none for rules about
-    /// namespaces and processes.
+    /// The tables that it looks at, by the words of `-A`; none for rules about namespaces and
+    /// processes.
     #[serde(default)]
     pub tables: Vec<Spanned<String>>,
-    /// States that it looks at, by the words of `state`; all, if none are named.
+    /// The states that it looks at, by the words of `state`; all states if none is named.
     #[serde(default)]
     pub states: Vec<Spanned<String>>,
-    /// Which rows.
+    /// The rows that it looks at.
     #[serde(default)]
     pub on: On,
     /// A condition shared by several rules: it is tested once for all of them.
@@ -201,12 +201,12 @@ pub struct Rule {
     pub warning: Option<Threshold>,
     /// The threshold of critical.
     pub critical: Option<Threshold>,
-    /// The evidence that a group needs at least: `count >= 20`.
+    /// Evidence that a group must have at least: `count >= 20`.
     #[serde(default)]
     pub least: Vec<Spanned<String>>,
     /// How many looks it needs: 1, 2 or 3.
     pub looks: u8,
-    /// The shortest time to look, in seconds; 0 for no limit.
+    /// The shortest time between the looks, in seconds; 0 for no limit.
     #[serde(default)]
     pub window_s: f64,
     /// Its confidence at best.
@@ -244,7 +244,7 @@ impl Rule {
         self.id.get_ref()
     }
 
-    /// Its thresholds, the least bad first.
+    /// The thresholds, the least severe first.
     pub fn levels(&self) -> impl DoubleEndedIterator<Item = Level<'_>> {
         let all = [
             (Severity::Info, &self.info),

@@ -1,4 +1,4 @@
-//! What the engine adds to rows: counters and settings of their namespace, facts from other
+//! What the engine adds to a row: counters and settings of its namespace, facts from other
 //! sockets, or the process that the row is about.
 
 use std::collections::HashMap;
@@ -12,28 +12,28 @@ use crate::joins::Joins;
 pub trait Numbers: Sync {
     /// A counter, by its group and name in /proc/net/netstat, snmp or snmp6.
     fn counter(&self, group: &str, name: &str) -> Option<u64>;
-    /// A number of /proc/net/sockstat, by its line and word.
+    /// A number in /proc/net/sockstat, by its line and word.
     fn level(&self, group: &str, name: &str) -> Option<u64>;
-    /// A number of a sysctl, by its name and its place among several.
+    /// A number in a sysctl, by name and position.
     fn setting(&self, name: &str, place: usize) -> Option<i64>;
     /// The text of a sysctl.
     fn setting_text(&self, name: &str) -> Option<&[u8]>;
-    /// Ephemeral ports, less the reserved ones.
+    /// The number of ephemeral ports, without the reserved ones.
     fn ephemeral_ports(&self) -> Option<u32>;
-    /// When they were read.
+    /// When the numbers were read.
     fn window(&self) -> Window;
 }
 
 /// A process, as it is judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
-    /// Its number.
+    /// Its process id.
     pub pid: u32,
     /// Its name.
     pub comm: Vec<u8>,
-    /// Descriptors that it has open.
+    /// The number of open file descriptors.
     pub open: u64,
-    /// Its limit; `None` if there is none.
+    /// The limit on open file descriptors; `None` if there is none.
     pub most: Option<u64>,
 }
 
@@ -42,7 +42,7 @@ pub struct Process {
 pub(crate) struct Readings {
     pub(crate) first: Option<Box<dyn Numbers>>,
     pub(crate) last: Option<Box<dyn Numbers>>,
-    /// Cached, since it is read for a great many rows.
+    /// Cached, since many rows read it.
     ports: Option<u32>,
     congestion: Option<Vec<u8>>,
 }
@@ -51,7 +51,7 @@ pub(crate) struct Readings {
 const CONGESTION: &str = "net.ipv4.tcp_congestion_control";
 
 impl Readings {
-    /// Takes another reading.
+    /// Adds a reading.
     pub(crate) fn take(&mut self, numbers: Box<dyn Numbers>) {
         self.ports = numbers.ephemeral_ports();
         self.congestion = numbers.setting_text(CONGESTION).map(<[u8]>::to_vec);
@@ -65,7 +65,7 @@ impl Readings {
         self.last.as_deref().or(self.first.as_deref())
     }
 
-    /// The middle of the time between the two, in seconds.
+    /// The time between the middles of the two readings, in seconds.
     #[allow(clippy::cast_precision_loss, reason = "nanoseconds of a run are exact as a double")]
     pub(crate) fn seconds(&self) -> Option<f64> {
         let (first, last) = (self.first.as_ref()?.window(), self.last.as_ref()?.window());
@@ -74,7 +74,7 @@ impl Readings {
     }
 }
 
-/// The surroundings of a row.
+/// The context of a row.
 pub(crate) struct Scene<'s> {
     pub(crate) readings: &'s Readings,
     pub(crate) joins: &'s Joins,
@@ -126,5 +126,5 @@ impl Around for Scene<'_> {
     }
 }
 
-/// Namespaces by their inodes.
+/// Values by the inode of a network namespace.
 pub(crate) type ByNetns<T> = HashMap<u64, T>;

@@ -1,6 +1,6 @@
 //! The manual page ss-fields(7): every field by name.
 //!
-//! Made from the table of fields alone.
+//! Built only from the table of fields.
 
 use roff::{Inline, bold, roman};
 use sockdiag::fields::{Catalog, Field, Groups};
@@ -9,7 +9,7 @@ use sockdiag_render::field_list::tokens;
 
 use crate::page::{Page, Piece};
 
-/// The whole page; what shows a group of fields is for the program to tell.
+/// The whole page; `shown_by` returns the options that show a group of fields.
 pub fn page(shown_by: fn(Groups) -> String) -> String {
     let mut page = Page::new("ss-fields", "7", "the fields of sockets that ss(8) shows");
     page.section("DESCRIPTION");

@@ -1,6 +1,6 @@
-//! The manual page ss-filter(7): the language of filters, in words.
+//! The manual page ss-filter(7): the filter language in prose.
 //!
-//! Every example on the page is run by `crates/ss/tests/manual.rs`.
+//! `crates/ss/tests/manual.rs` runs every example on the page.
 //!
 //! Source: the program's own grammar (`sockdiag::filter`).
 

@@ -1,10 +1,10 @@
-//! What was probably meant: for people, below an error or before a listing.
+//! Hints for people: what was probably meant, below an error or before a listing.
 //!
-//! The library shows where a filter is wrong and mends what follows from its
-//! grammar; here is what people take from other programs, from the output of `ss`
-//! and from their shell.  There is one hint at most.
+//! The library shows where a filter is wrong and corrects errors of grammar.  This module
+//! handles habits from other programs, from the output of `ss` and from the shell.  At most
+//! one hint is given.
 //!
-//! Nothing here decides what is listed, and nothing is looked up but whether files
+//! A hint never changes what is listed, and making one looks up nothing except whether files
 //! exist.
 
 mod mended;
@@ -24,7 +24,7 @@ use mended::{mended, replaced_by_shell};
 /// The largest port.
 const PORTS: u64 = 65535;
 
-/// What people typed, and the tables that they asked for.
+/// The typed words, and the selected tables.
 #[derive(Clone, Copy)]
 pub struct People<'w> {
     /// The words of the filter.
@@ -33,11 +33,11 @@ pub struct People<'w> {
     pub tables: TableSet,
 }
 
-/// Reads a filter: of a program, or one that may have been meant.  There is one such
-/// call, so that a program has the code once.
+/// Parses a filter, either the user's or a corrected one.  All parsing goes through this one
+/// call, so that the parser is instantiated only once in a program.
 ///
 /// # Errors
-/// Where the filter cannot be used.
+/// If the filter cannot be used.
 #[inline(never)]
 pub fn parse<'a>(
     words: &'a [&'a [u8]],
@@ -47,7 +47,7 @@ pub fn parse<'a>(
     filter::parse_or_explain(words, file, context)
 }
 
-/// Where a filter is wrong, and how it was probably meant.
+/// Shows where a filter is wrong, with a suggested correction.
 pub fn picture(refused: &Refused, people: People<'_>) -> String {
     let People { words, tables } = people;
     let mut text = refused.picture();
@@ -59,8 +59,8 @@ pub fn picture(refused: &Refused, people: People<'_>) -> String {
     text
 }
 
-/// A sentence on a filter that is right and rarely meant so, and how it was probably
-/// meant; without the last newline.
+/// A warning about a valid filter that rarely does what was meant, with a suggestion; without
+/// a final newline.
 pub fn rarely_meant(words: &[OsString]) -> Option<String> {
     let tokens = tokens(words);
     tokens.iter().enumerate().find_map(|(at, key)| {
@@ -87,8 +87,8 @@ pub fn rarely_meant(words: &[OsString]) -> Option<String> {
     })
 }
 
-/// What may be why nothing was shown: `narrow`, that states were not asked for, and
-/// what people know otherwise of the fields that a filter compares.
+/// Hints why nothing was shown: `narrow` means that no states were chosen, and some values in
+/// the filter may be in another form than people expect.
 pub fn none_shown(narrow: bool, filter: &Expr) -> Vec<String> {
     let mut hints = Vec::new();
     if narrow {
@@ -119,8 +119,8 @@ pub fn none_shown(narrow: bool, filter: &Expr) -> Vec<String> {
     hints
 }
 
-/// What the first word that is no state is probably meant to be, of words before a
-/// filter; with a line break before it.
+/// A suggestion for the first invalid state among the words before a filter, preceded by a
+/// line break.
 pub fn states(words: &[OsString]) -> String {
     let wrong = words.chunks_exact(2).find_map(|pair| match pair {
         [_, name] if StateSet::by_word(name.as_bytes()).is_none() => Some(name),
@@ -129,12 +129,12 @@ pub fn states(words: &[OsString]) -> String {
     wrong.map_or_else(String::new, |word| state(word.as_bytes()))
 }
 
-/// A word without what people leave out and without capital letters.
+/// A word in lower case, without punctuation.
 fn bare(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
-/// A state that a word is probably meant to be.
+/// The state that a word probably stands for.
 fn state(word: &[u8]) -> String {
     let typed = bare(&String::from_utf8_lossy(word));
     let mut names = states::WORDS.iter().map(|(name, _)| *name);
@@ -146,9 +146,9 @@ fn state(word: &[u8]) -> String {
     format!("\n    expected {} or {last}", names.collect::<Vec<_>>().join(", "))
 }
 
-/// An option that an unknown one is probably meant to be, whether it is ours, and how
-/// many letters differ.
-/// `words` are those of the command line, one of which has it behind a single dash.
+/// The option that an unknown one probably stands for, whether it is ours, and how many
+/// letters differ.  `words` are those of the command line, in which the option may follow a
+/// single dash.
 pub fn option(unknown: &str, words: &[OsString]) -> Option<(&'static str, bool, usize)> {
     let name = |word: &str| word.split('=').next().unwrap_or_default().to_owned();
     let dashed = |word: &OsString| word.to_str()?.strip_prefix('-').map(name);
@@ -173,12 +173,12 @@ pub fn option(unknown: &str, words: &[OsString]) -> Option<(&'static str, bool, 
     near.min_by_key(|(rank, ..)| *rank).map(|(_, name, is_ours, steps)| (name, is_ours, steps))
 }
 
-/// A line with what was probably meant.
+/// A line with a suggested correction.
 fn tried(mended: &str) -> String {
     format!("\n    try: {mended}")
 }
 
-/// The words of a filter as the parser takes them apart.
+/// The words of a filter, split as the parser does.
 fn tokens(words: &[OsString]) -> Vec<String> {
     let text: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     text.iter()
@@ -188,7 +188,7 @@ fn tokens(words: &[OsString]) -> Vec<String> {
         .collect()
 }
 
-/// The tokens with others in place of those from `first` to `last`, quoted for a shell.
+/// The tokens with those from `first` to `last` replaced, quoted for a shell.
 fn with(tokens: &[String], first: usize, last: usize, mended: &str) -> String {
     let before = tokens.get(..first).unwrap_or_default();
     let behind = tokens.get(last + 1..).unwrap_or_default();
@@ -196,14 +196,14 @@ fn with(tokens: &[String], first: usize, last: usize, mended: &str) -> String {
     quoted(&words.collect::<Vec<_>>().join(" "))
 }
 
-/// Text in which nothing acts on a terminal, quoted for a shell.
+/// Text without control characters, quoted for a shell.
 fn quoted(text: &str) -> String {
     let text = printable(text);
     let is_special = |letter: char| !letter.is_alphanumeric() && !" =:.,/%_-+@".contains(letter);
     if text.contains(is_special) { format!("'{}'", text.replace('\'', "'\\''")) } else { text }
 }
 
-/// A text in which nothing acts on a terminal.
+/// Text without characters that affect a terminal.
 fn printable(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
@@ -213,7 +213,7 @@ fn is_operator(token: &str) -> bool {
         .contains(&token)
 }
 
-/// The index of the value of the condition that begins at `at`, and the operator.
+/// The index of the value in the condition that begins at `at`, and the operator.
 fn value(tokens: &[String], at: usize) -> Option<(usize, Option<&str>)> {
     let next = tokens.get(at + 1)?;
     if is_operator(next) { Some((at + 2, Some(next))) } else { Some((at + 1, None)) }

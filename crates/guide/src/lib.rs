@@ -1,7 +1,7 @@
-//! What people are told beside results, in `ss` and in `sockdiag`: how a filter was
-//! probably meant, and the manual pages of the language of filters and of fields.
+//! Texts for people, shared by `ss` and `sockdiag`: suggested corrections of filters, and the
+//! manual pages of the filter language and of the fields.
 //!
-//! No program's name is in a hint: who shows one puts its own before it.
+//! Hints contain no program name: the caller adds its own.
 
 #![forbid(unsafe_code)]
 

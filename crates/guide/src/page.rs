@@ -1,36 +1,36 @@
-//! Pieces of manual pages, and how they become roff.
+//! Parts of manual pages, and how they become roff.
 //!
-//! Invariant: `mandoc -T lint` and groff have nothing to say of a page
+//! Invariant: `mandoc -T lint` and groff report nothing about a page
 //! (`crates/ss/tests/manual.rs`).
 
 use std::fmt::Write as _;
 
 use roff::{Inline, Roff, bold, italic, roman};
 
-/// The day of the last change to what the pages say.  Kept by hand: a page that is
-/// made twice from one source is the same twice.
+/// The date of the last change to the pages' content.  Kept by hand, so that the same source
+/// always gives the same page.
 const DATE: &str = "2026-11-29";
 
-/// A piece of a section.
+/// A part of a section.
 #[derive(Clone, Copy, Debug)]
 pub enum Piece {
-    /// A heading below the section's.
+    /// A subheading.
     Heading(&'static str),
     /// A paragraph.
     Text(&'static str),
-    /// Terms and what they mean.
+    /// Terms and their meanings.
     Terms(&'static [(&'static str, &'static str)]),
 }
 
-/// A page in the making.
+/// A page under construction.
 pub struct Page {
     roff: Roff,
-    /// Whether a heading stands right before, so that no space is wanted.
+    /// Whether a heading comes directly before, so that no space is needed.
     fresh: bool,
 }
 
 impl Page {
-    /// Begins a page: its name, its section of the manual, what it is about.
+    /// Begins a page with its name, manual section and description.
     pub fn new(name: &str, section: &str, about: &str) -> Self {
         let mut roff = Roff::new();
         let version = format!("sockdiag {}", env!("CARGO_PKG_VERSION"));
@@ -48,7 +48,7 @@ impl Page {
         self.fresh = true;
     }
 
-    /// Begins a part of a section.
+    /// Begins a subsection.
     pub fn heading(&mut self, title: &str) {
         self.roff.control("SS", [title]);
         self.fresh = true;
@@ -59,7 +59,7 @@ impl Page {
         self.inlines(vec![roman(text)]);
     }
 
-    /// A paragraph of several fonts.
+    /// A paragraph in several fonts.
     pub fn inlines(&mut self, text: Vec<Inline>) {
         if !std::mem::take(&mut self.fresh) {
             self.roff.control("PP", []);
@@ -67,7 +67,7 @@ impl Page {
         self.roff.text(text);
     }
 
-    /// A term and what it means.
+    /// A term and its meaning.
     pub fn term(&mut self, term: Vec<Inline>, text: &str) {
         self.fresh = false;
         self.roff.control("TP", []);
@@ -75,7 +75,7 @@ impl Page {
         self.roff.text([roman(text)]);
     }
 
-    /// Pieces, one after the other.
+    /// Adds parts, one after the other.
     pub fn put(&mut self, pieces: &[Piece]) {
         for piece in pieces {
             match piece {
@@ -86,14 +86,14 @@ impl Page {
         }
     }
 
-    /// Terms and what each means.
+    /// Terms and their meanings.
     pub fn terms(&mut self, terms: &[(&str, &str)]) {
         for (name, text) in terms {
             self.term(vec![bold(*name)], text);
         }
     }
 
-    /// Other pages, each with its section: `ip(8)`.
+    /// References to other pages, each with its section: `ip(8)`.
     pub fn see_also(&mut self, names: &[&str]) {
         self.section("SEE ALSO");
         let mut text = Vec::new();
@@ -105,8 +105,8 @@ impl Page {
         self.inlines(text);
     }
 
-    /// The page in ASCII: other letters as escapes, which every formatter reads
-    /// whatever the locale.
+    /// The page in ASCII.  Other characters become escapes, which every formatter understands
+    /// in any locale.
     pub fn end(self) -> String {
         let mut text = String::new();
         for letter in self.roff.to_roff().chars() {
@@ -120,8 +120,8 @@ impl Page {
     }
 }
 
-/// A synopsis such as `ss [ OPTIONS ] [ FILTER ]`: what is typed as it stands is bold,
-/// and what stands for something else italic.
+/// A synopsis such as `ss [ OPTIONS ] [ FILTER ]`: literal words are bold, placeholders
+/// italic.
 pub fn synopsis(page: &mut Page, text: &str) {
     page.section("SYNOPSIS");
     let mut inlines = Vec::new();
@@ -138,7 +138,7 @@ pub fn synopsis(page: &mut Page, text: &str) {
     page.inlines(inlines);
 }
 
-/// A text as it stands in a page, for who searches one.
+/// A text as it is escaped in a page, for searching a page.
 pub fn escaped(text: &str) -> String {
     text.replace('-', "\\-")
 }

@@ -1,12 +1,11 @@
-//! Everything that is known of one socket.
+//! The details of one socket.
 
 use sockdiag_facts::fields::{Catalog, Choice, Named};
 use sockdiag_facts::model::Row;
 
 use crate::shot::Id;
 
-/// Numbers whose course over the looks that are kept is drawn, by the full names of
-/// their fields.
+/// Numbers whose history over the stored looks is drawn, by the full names of their fields.
 pub const SERIES: &[(&str, &str)] = &[
     ("sent", "rate.bytes_sent_per_s"),
     ("received", "rate.bytes_received_per_s"),
@@ -21,20 +20,20 @@ pub const SERIES: &[(&str, &str)] = &[
 /// Every field that a socket reports.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Detail {
-    /// Which socket.
+    /// The socket.
     pub id: Id,
-    /// Names of fields, what they say as people read it, and what they mean.
+    /// Field names, their values formatted for people, and their meanings.
     pub fields: Vec<(&'static str, String, &'static str)>,
 }
 
 /// Details looked up for one socket only, since they would cost too much for all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct More {
-    /// Which socket.
+    /// The socket.
     pub id: Id,
     /// Its fields, its processes, and their containers and units.
     pub own: Vec<(&'static str, String, &'static str)>,
-    /// The same of its other end, where that is on this machine.
+    /// The same for its other end, if that is on this machine.
     pub peer: Vec<(&'static str, String, &'static str)>,
     /// The message if there is none.
     pub said: String,
@@ -46,11 +45,11 @@ pub struct More {
 /// A finding of the doctor about a socket.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Told {
-    /// The rule.
+    /// The rule's id.
     pub id: String,
-    /// The word for how bad it is.
+    /// The word for its severity.
     pub severity: &'static str,
-    /// Its sentence.
+    /// The finding, as a sentence.
     pub says: String,
     /// What to do next.
     pub next: String,
@@ -72,7 +71,7 @@ impl Detail {
             let choice = Choice::of(catalog, known.name, named).for_people();
             text.clear();
             if choice.put(&mut text, row) && !fields.iter().any(|(name, ..)| *name == known.name) {
-                // Cells are UTF-8.
+                // Cells contain only UTF-8.
                 fields.push((known.name, String::from_utf8_lossy(&text).into_owned(), field.doc));
             }
         }

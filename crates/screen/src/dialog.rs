@@ -11,7 +11,7 @@ use crate::state::{Menu, State};
 use crate::text::{folded, width};
 use crate::theme::Theme;
 
-/// The fields of the other end that are shown first.
+/// The fields of the other end that are shown, and listed first.
 const OTHER_END: [&str; 8] = [
     "socket.processes",
     "container.title",
@@ -23,10 +23,10 @@ const OTHER_END: [&str; 8] = [
     "tcp.rtt_us",
 ];
 
-/// Letters that keys take in help.
+/// Width of the column of keys in the help.
 const KEYS_WIDTH: u16 = 16;
 
-/// A box in the middle of the area, emptied, with a title.
+/// A cleared box with a title, in the middle of the area.
 fn window(page: &mut Page<'_>, title: &str, width: u16, height: u16) -> Rect {
     let area = page.area;
     let (width, height) = (width.min(area.width), height.min(area.height));
@@ -54,13 +54,13 @@ fn window(page: &mut Page<'_>, title: &str, width: u16, height: u16) -> Rect {
     Rect { x: x + 2, y: y + 1, width: width.saturating_sub(4), height: height.saturating_sub(2) }
 }
 
-/// Lines of text from one on; how far it could be scrolled.
+/// Limits the scroll position, so that the last lines stay visible.
 fn scrolled(count: usize, height: u16, top: u16) -> u16 {
     let most = count.saturating_sub(height.into());
     top.min(u16::try_from(most).unwrap_or(u16::MAX))
 }
 
-/// Every key with what it does.
+/// Every key with its effect; returns how far the text is scrolled.
 pub(crate) fn help(page: &mut Page<'_>, top: u16) -> u16 {
     let width_of = page.area.width.min(76);
     let left = KEYS_WIDTH.min(width_of / 3);
@@ -89,7 +89,7 @@ pub(crate) fn help(page: &mut Page<'_>, top: u16) -> u16 {
     top
 }
 
-/// Asks whether exactly this socket shall be killed.
+/// Asks for confirmation before killing exactly this socket.
 pub(crate) fn kill(page: &mut Page<'_>, line: &str) {
     let width_of = page.area.width.min(72);
     let room = usize::from(width_of.saturating_sub(4)).max(1);
@@ -105,7 +105,7 @@ pub(crate) fn kill(page: &mut Page<'_>, line: &str) {
     }
 }
 
-/// Fields to choose from, those that fit what was typed.
+/// A list of the fields that match the typed text.
 pub(crate) fn menu(page: &mut Page<'_>, state: &State, menu: Menu, at: usize) {
     let fields = state.fitting(menu);
     let width_of = page.area.width.min(100);
@@ -139,7 +139,7 @@ pub(crate) fn menu(page: &mut Page<'_>, state: &State, menu: Menu, at: usize) {
     }
 }
 
-/// Why a filter was refused, below the line in which it stands.
+/// Why a filter was refused, below the line in which it is typed.
 pub(crate) fn refusal(page: &mut Page<'_>, state: &State) {
     let Some(refusal) = &state.refused else { return };
     let body = page.rest(2, 1);
@@ -156,7 +156,7 @@ pub(crate) fn refusal(page: &mut Page<'_>, state: &State) {
     }
 }
 
-/// The course of a number as a line of bars, the newest to the right.
+/// A number's history as a line of bars, the newest on the right.
 pub(crate) fn bars(numbers: &[Option<f64>]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let most = numbers.iter().flatten().copied().fold(0.0, f64::max);
@@ -251,7 +251,7 @@ pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body
     match &state.detail {
         Some(detail) if detail.id == id && state.paused.is_none() => {
             for known @ (field, value, doc) in &detail.fields {
-                // Below each other where there is no room beside.
+                // Values and meanings are below each other if there is no room side by side.
                 let beside = usize::from(left) + 1 + 24 < usize::from(body.width);
                 let value_width = width(value).max(16) + 2;
                 if beside && value_width + 20 <= room {
@@ -267,8 +267,8 @@ pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body
             }
         }
         _ => {
-            // The values that were stored with the snapshot: it may be an old one, and of the latest the
-            // details come with the next look.
+            // Values stored with the snapshot: it may be an old one, and the details of the
+            // latest arrive only with the next look.
             for (column, choice) in shot.columns().iter().enumerate() {
                 let mut text = Vec::new();
                 if row.is_some_and(|row| shot.put(&mut text, row, column)) {
@@ -292,7 +292,7 @@ pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body
     let top = scrolled(lines.len(), body.height, top);
     for (y, (field, text, style)) in (body.y..body.bottom()).zip(lines.iter().skip(top.into())) {
         page.put(body.x, y, field, left, name);
-        // A sentence stands for itself.
+        // A sentence has no field name, so it starts at the left edge.
         let x = if field.is_empty() && *style != plain { body.x } else { body.x + left + 1 };
         page.put(x, y, text, body.right().saturating_sub(x), *style);
     }

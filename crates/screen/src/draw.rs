@@ -1,4 +1,4 @@
-//! A frame: a line about all, one about the view, the list, and what is to be said.
+//! Draws a frame: a line of totals, a line about the view, the list, and a message.
 //!
 //! Invariant: the work depends on what is visible, not on how many sockets there are.
 
@@ -82,7 +82,7 @@ impl Page<'_> {
         Rect { x, y: y + above.min(height), width, height: height.saturating_sub(above + below) }
     }
 
-    /// Puts text at a place, within a width; what is left of that stays as it is.
+    /// Puts text at a position, within a width; the cells after it stay as they are.
     pub(crate) fn put(&mut self, x: u16, y: u16, text: &str, most: u16, style: Style) {
         let (right, bottom) = (self.area.right(), self.area.bottom());
         if x < right && y < bottom && most > 0 {
@@ -91,7 +91,7 @@ impl Page<'_> {
         }
     }
 
-    /// A whole line from the top.
+    /// Puts text on line `y`, counted from the top.
     fn line(&mut self, y: u16, text: &str, style: Style) {
         self.put(self.area.x, self.area.y + y, text, self.area.width, style);
     }
@@ -131,7 +131,7 @@ impl Page<'_> {
             if let Some((_, sum, choice)) = sum {
                 let mut text = Vec::new();
                 choice.put_amount(&mut text, sum);
-                // The unit says that it is by the second.
+                // The unit already says that this is per second.
                 let title = drawn.title.trim_end_matches("/s");
                 parts.push(format!("{title} {}", String::from_utf8_lossy(&text)));
             }
@@ -147,7 +147,7 @@ impl Page<'_> {
         });
         let fits = fits.count().max(1);
         parts.truncate(fits);
-        // Without a clock, so that nothing is written where nothing changes.
+        // No clock, so that nothing is written when nothing changes.
         let clock = format!("every {}", state.view.interval);
         let y = self.area.y;
         self.put(self.area.x, y, &start, self.area.width, Theme::strong());
@@ -162,7 +162,7 @@ impl Page<'_> {
         }
     }
 
-    /// The filter, the order, what is grouped by.
+    /// The filter, the order, and the grouping.
     fn view(&mut self, state: &State) {
         if self.area.height < 2 {
             return;
@@ -193,7 +193,7 @@ impl Page<'_> {
         self.put(self.area.x, y, &crate::clean(&text), self.area.width, self.theme.name());
     }
 
-    /// Names of columns and the lines below them.
+    /// The column titles and the lines of the list.
     fn list(&mut self, state: &mut State, footer: u16) {
         if self.area.height < 3 {
             return;
@@ -320,7 +320,7 @@ fn cells(text: &str) -> u16 {
 }
 
 impl State {
-    /// Letters before the first column: a mark, and names of groups.
+    /// Width to the left of the first column: the mark, and the names of groups.
     fn lead(&self) -> u16 {
         if self.grouped.is_none() {
             return 2;

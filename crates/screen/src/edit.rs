@@ -1,6 +1,6 @@
-//! A line that is typed: letters before and behind the cursor.
+//! A line being typed, with text before and after the cursor.
 
-/// Letters that a line has at most.
+/// The longest line, in characters.
 const MOST: usize = 2000;
 
 /// A line with a cursor.
@@ -32,7 +32,7 @@ impl Edit {
         }
     }
 
-    /// Puts words behind those before the cursor.
+    /// Inserts text at the cursor.
     pub(crate) fn put_all(&mut self, letters: &str) {
         letters.chars().for_each(|letter| self.put(letter));
     }

@@ -1,7 +1,7 @@
-//! Which columns there is room for.
+//! Chooses the columns that fit on the screen.
 //!
-//! Invariant: the column of the order has a place as long as there is any; where it has
-//! none, the line above the columns names it all the same.
+//! Invariant: the sort column is shown as long as any column fits; otherwise the line above
+//! the columns still names it.
 
 use sockdiag_facts::fields::without_unit;
 
@@ -16,21 +16,21 @@ use crate::text::width;
 pub(crate) struct Drawn {
     pub(crate) title: String,
     pub(crate) name: String,
-    /// The column of the shot.
+    /// The column's index in the shot.
     pub(crate) column: Option<usize>,
-    /// The column of the port, shown after the address, and of the service's name.
+    /// Indices of the port, shown after the address, and of the service name.
     pub(crate) port: Option<(Option<usize>, Option<usize>)>,
-    /// The column of the host's name.
+    /// The index of the host name.
     pub(crate) host: Option<usize>,
     pub(crate) is_number: bool,
     pub(crate) is_sorted: bool,
-    /// Which goes first where room is short: the larger.
+    /// The priority when room is short: the column with the largest value goes first.
     gives_way: u8,
-    /// Whether it says how the socket ended, once it did.
+    /// The index of the column that says how the socket ended, shown here once it did.
     ended: Option<usize>,
 }
 
-/// The field that says how a socket ended, and the one in whose column that stands.
+/// The field that says how a socket ended, and the field in whose column it is shown.
 pub(crate) const ENDED: &str = "socket.ended";
 const STATE: &str = "socket.state";
 
@@ -74,7 +74,7 @@ impl State {
             }
         };
         while let Some(name) = names.next() {
-            // It stands in the place of the state.
+            // It is shown in the column of the state.
             if name == ENDED && self.columns().iter().any(|name| name == STATE) {
                 continue;
             }
@@ -107,7 +107,7 @@ impl State {
                 "socket.netid" => it.gives_way = 9,
                 "netns.title" => it.gives_way = 7,
                 "socket.processes" | "socket.processes.comm" => it.gives_way = 3,
-                // A number says less than the name beside it.
+                // A process id says less than the name next to it.
                 "socket.processes.pid" => it.gives_way = 8,
                 // The user chose this column.
                 _ if are_chosen => it.gives_way = 1,
@@ -130,13 +130,13 @@ impl State {
             drawn.insert(before_holders.unwrap_or(drawn.len()), it);
         }
         if self.grouped.is_some() && self.unfolded.is_empty() {
-            // Groups say nothing in the others.
+            // Other columns are empty for groups.
             drawn.retain(|it| it.is_number || it.is_sorted);
         }
         drawn
     }
 
-    /// The text of a column in a line; for a group the total.
+    /// The text of a column in a line; the total for a group.
     pub(crate) fn text(&self, shot: &Shot, line: Line, drawn: &Drawn) -> String {
         let row = match line {
             Line::Row(row) => row as usize,
@@ -183,7 +183,7 @@ impl State {
     }
 }
 
-/// Widths at most.
+/// The maximum width of a column.
 fn most(drawn: &Drawn) -> u16 {
     match drawn.name.as_str() {
         "local.addr" | "remote.addr" => 47,
@@ -199,25 +199,25 @@ impl Drawn {
         match self.port {
             _ if self.is_number => u16::MAX,
             Some(_) => 21,
-            // Endings are words that are known by their ends.
+            // The distinguishing part of these words is at their end.
             None if self.name == STATE || self.name == ENDED => 14,
             None => 12,
         }
     }
 }
 
-/// The width that columns ask for: that of their widest cell.
+/// The desired width of each column: that of its widest cell.
 pub(crate) fn wishes(columns: &[Drawn], cells: &[Vec<String>]) -> Vec<u16> {
     let each = columns.iter().enumerate().map(|(at, drawn)| {
         let cells = cells.iter().filter_map(|line| line.get(at)).map(|cell| width(cell));
-        // A mark of the order stands behind the title.
+        // Room for the sort mark after the title.
         let widest = cells.chain([width(&drawn.title) + 1]).max().unwrap_or(0);
         u16::try_from(widest).unwrap_or(u16::MAX).min(most(drawn))
     });
     each.collect()
 }
 
-/// Columns that there is room for, by their places, with their widths.
+/// The columns that fit, by index, with their widths.
 pub(crate) fn fit(columns: &[Drawn], wishes: &[u16], room: u16) -> Vec<(usize, u16)> {
     let mut by_weight: Vec<usize> = (0..columns.len()).collect();
     by_weight.sort_by_key(|at| columns.get(*at).map_or(u8::MAX, |drawn| drawn.gives_way));

@@ -1,8 +1,8 @@
-//! Rows that have something in common: how many, and what their numbers come to.
+//! Groups rows with a common value: their number and their totals.
 //!
-//! Amounts add up, of everything else the largest is shown.  What ended some looks ago
-//! is in a group as it is in the list, but for what it did since a look: that was
-//! counted then.
+//! Amounts are added; for other fields the largest value is shown.  A socket that ended some
+//! looks ago still belongs to its group, but its changes between two looks do not count again:
+//! they were counted at the look when it ended.
 
 use std::collections::HashMap;
 
@@ -19,15 +19,15 @@ pub struct GroupBy {
     pub columns: Vec<String>,
 }
 
-/// Rows that have the same.
+/// Rows with a common value.
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
     /// The common value of its rows, as escaped text.
     pub(crate) name: String,
     pub(crate) count: usize,
-    /// Numbers by column of the shot.
+    /// Totals by column of the shot.
     pub(crate) numbers: Vec<Option<f64>>,
-    /// The rows, in their order.
+    /// The rows, in list order.
     pub(crate) rows: Vec<u32>,
 }
 
@@ -35,11 +35,11 @@ pub(crate) struct Group {
 struct Kind {
     is_number: bool,
     adds: bool,
-    /// Whether it compares two looks.
+    /// Whether the column compares two looks.
     is_of_two: bool,
 }
 
-/// The groups of rows that come in an order.
+/// The groups of these rows, which are in list order.
 pub(crate) fn groups(shot: &Shot, by: &GroupBy, order: &[u32]) -> Vec<Group> {
     let columns: Vec<Option<usize>> = by.columns.iter().map(|name| shot.column(name)).collect();
     let kinds: Vec<Kind> = shot
@@ -90,7 +90,7 @@ pub(crate) fn groups(shot: &Shot, by: &GroupBy, order: &[u32]) -> Vec<Group> {
     groups
 }
 
-/// Orders groups by a column, or by their counts and names where that has no numbers.
+/// Sorts groups by a column, or by count and name if the column is not numeric.
 pub(crate) fn sort(shot: &Shot, groups: &mut [Group], column: Option<usize>, down: bool) {
     let is_number = column.and_then(|column| shot.choice(column)).is_some_and(|choice| choice.is_number());
     groups.sort_by(|a, b| {
@@ -106,7 +106,7 @@ pub(crate) fn sort(shot: &Shot, groups: &mut [Group], column: Option<usize>, dow
     });
 }
 
-/// A number of a group as people read it.
+/// A total of a group, formatted for people.
 pub(crate) fn text(shot: &Shot, group: &Group, column: usize) -> Option<String> {
     let number = group.numbers.get(column).copied().flatten()?;
     let choice = shot.choice(column)?;

@@ -1,6 +1,6 @@
-//! Keys, and what help says of each.
+//! Keys, and the help text of each.
 
-/// A key, whatever a terminal sends for it.
+/// A key, whichever bytes the terminal sends for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is named as it is printed on the key")]
 pub enum Key {
@@ -18,7 +18,7 @@ pub enum Key {
     Backspace,
     Delete,
     Char(char),
-    /// With the control key.
+    /// A letter with the control key.
     Control(char),
     /// A mouse click on this column and line, counted from 0.
     Click(u16, u16),

@@ -1,13 +1,12 @@
-//! The screen of `sockdiag top`: from what was seen of sockets to a frame of a terminal.
+//! The screen of `sockdiag top`: turns what was seen of sockets into a frame for a terminal.
 //!
-//! A [`Shot`] is one stored look: the cells of the columns in use.  A [`State`] has
-//! the newest shot, those before it, and what the user chose to see of
-//! them; [`State::press`] takes a key and says what is to be done outside;
-//! [`draw`] makes a frame of it.
+//! A [`Shot`] is one stored look: the cells of the columns in use.  A [`State`] holds the
+//! newest shot, earlier ones, and the user's choices.  [`State::press`] handles a key and
+//! returns an action for the caller; [`draw`] renders the state as a frame.
 //!
-//! Invariant: nothing here asks a kernel, a clock or the environment, so equal states
-//! make equal frames.  Only rows that are visible are put into words, and no byte that
-//! others chose reaches a frame as it came.
+//! Invariant: nothing here queries the kernel, a clock or the environment, so equal states
+//! give equal frames.  Only visible rows are formatted, and no byte chosen by other programs
+//! reaches a frame unescaped.
 
 #![forbid(unsafe_code)]
 

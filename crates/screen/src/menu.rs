@@ -1,4 +1,4 @@
-//! A list of all fields, searched by typing: for columns, for an order, for groups.
+//! A searchable list of all fields, for choosing columns, the order or the grouping.
 
 use sockdiag_facts::fields::{Catalog, Choice, Together};
 
@@ -8,7 +8,7 @@ use crate::keys::Key;
 use crate::press::Action;
 use crate::state::{Menu, Mode, Preset, State};
 
-/// The name of a set of columns that the user chose.
+/// The title of the preset with the user's own columns.
 pub const CHOSEN: &str = "columns";
 
 impl Menu {
@@ -27,8 +27,8 @@ impl State {
         self.mode = Mode::Menu(menu, 0);
     }
 
-    /// Fields that have all of the words that were typed in their names, then those that
-    /// have some of them in what they mean; columns in view come first.
+    /// Fields whose names contain all typed words, then those whose descriptions contain some;
+    /// visible columns come first.
     pub(crate) fn fitting(&self, menu: Menu) -> Vec<&(String, String)> {
         let typed = self.edit.text().to_lowercase();
         let words: Vec<&str> = typed.split_whitespace().collect();
@@ -48,7 +48,7 @@ impl State {
         fitting.into_iter().map(|(_, field)| field).collect()
     }
 
-    /// Whether a field is what the menu is about already.
+    /// Whether a field is already chosen for this purpose.
     pub(crate) fn is_chosen(&self, menu: Menu, name: &str) -> bool {
         match menu {
             Menu::Columns => self.columns().iter().any(|known| known == name),
@@ -116,15 +116,15 @@ impl State {
                 if known.is_none() {
                     self.view.groups.push(GroupBy { title: name.to_owned(), columns: vec![name.to_owned()] });
                 }
-                // Once more the same: no groups.
+                // Choosing the current grouping again switches it off.
                 self.group_by(if self.grouped == Some(at) { None } else { Some(at) });
             }
         }
         Action::Read
     }
 
-    /// Adds a column, or takes it away.  Columns that were chosen are a preset of their
-    /// own, behind the others.
+    /// Adds or removes a column.  The user's columns form a preset of their own, after the
+    /// others.
     fn toggle_column(&mut self, name: &str) {
         let mut columns = self.columns().to_vec();
         match columns.iter().position(|known| known == name) {

@@ -1,7 +1,7 @@
-//! The lines of a list: rows in their order, and groups of them.
+//! The lines of a list: sorted rows, and groups of them.
 //!
-//! A few sockets are sorted at once.  Sorting very many takes longer than a key press may,
-//! so another thread runs it as a [`Job`]; until it is done the old order stays.
+//! A small number of sockets is sorted immediately.  For many, sorting takes longer than a key
+//! press should, so another thread runs it as a [`Job`]; until then the old order stays.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,11 +11,10 @@ use crate::group::{self, Group, GroupBy};
 use crate::shot::{Mark, Shot};
 use crate::state::{COUNT, Line};
 
-/// The field that says how a socket ended.
-/// Sockets that are put in order at once.
+/// Up to this number of sockets are sorted immediately.
 pub(crate) const FEW: usize = 20_000;
 
-/// A shot to be put in order.
+/// A shot to sort.
 #[derive(Debug)]
 pub struct Job {
     pub(crate) shot: Arc<Shot>,
@@ -35,7 +34,7 @@ pub struct Ordered {
 }
 
 impl Job {
-    /// Does it.
+    /// Runs the job.
     pub fn run(self) -> Ordered {
         let Self { shot, sort, last, by, unfolded } = self;
         let column = sort.as_ref().and_then(|(name, _)| shot.column(name));
@@ -65,7 +64,7 @@ impl Job {
         let (mut lines, mut groups) = (Vec::new(), Vec::new());
         match by {
             None => lines = order.into_iter().map(Line::Row).collect(),
-            // It is known from the next look on.
+            // A new field is known only from the next look on.
             Some(by) if by.columns.iter().any(|name| shot.column(name).is_none()) => {}
             Some(by) => {
                 groups = group::groups(&shot, &by, &order);

@@ -8,19 +8,19 @@ use sockdiag_facts::Table;
 use sockdiag_facts::fields::Together;
 use std::sync::Arc;
 
-/// Lines that the wheel of a mouse moves by.
+/// Number of lines that the mouse wheel moves by.
 const WHEEL: usize = 3;
-/// Lines above those of the list.
+/// Number of lines above the list.
 const ABOVE: u16 = 3;
 
 /// An action for the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// End.
+    /// End the program.
     Quit,
     /// Stop the process until it is continued.
     Suspend,
-    /// Draw everything anew.
+    /// Draw everything again.
     Redraw,
     /// Use this filter; [`State::filter_taken`] or [`State::filter_refused`] answers.
     Filter(String),
@@ -28,16 +28,16 @@ pub enum Action {
     Read,
     /// Put this into the clipboard.
     Copy(String),
-    /// Put everything that is kept of this row into the clipboard, as JSON.
+    /// Put all stored values of this row into the clipboard, as JSON.
     CopyJson(usize),
-    /// Write what is listed to a file.
+    /// Write the listed rows to a file.
     Save,
     /// Kill exactly this socket.
     Kill(Table, Id),
 }
 
 impl State {
-    /// Takes a key.
+    /// Handles a key.
     pub fn press(&mut self, key: Key) -> Option<Action> {
         self.message = None;
         match key {
@@ -100,7 +100,7 @@ impl State {
             Key::Click(_, y) => return self.click(y),
             Key::Home => {
                 self.go(0);
-                // At the top the cursor stays at the top, whatever socket comes first.
+                // At the top the cursor does not follow a socket, but stays on the first line.
                 self.followed = None;
             }
             Key::End => self.go(usize::MAX),
@@ -170,7 +170,7 @@ impl State {
         None
     }
 
-    /// A click on a line chooses it; on the line that is chosen it is as Enter.
+    /// A click selects a line; a click on the selected line acts as Enter.
     fn click(&mut self, y: u16) -> Option<Action> {
         let line = self.scroll + usize::from(y.checked_sub(ABOVE)?);
         if line >= self.lines.len() || line >= self.scroll + self.room {
@@ -189,7 +189,7 @@ impl State {
         self.follow();
     }
 
-    /// Back to the first line, in a new order.
+    /// Moves to the first line and sorts again.
     pub(crate) fn top(&mut self) {
         (self.cursor, self.scroll, self.followed) = (0, 0, None);
         self.arrange();
@@ -238,7 +238,7 @@ impl State {
         let name = columns.get(at)?.clone();
         let shot = self.shot();
         let choice = shot.column(&name).and_then(|column| shot.choice(column));
-        // Numbers start with the largest, names with the first.
+        // Numbers start with the largest, names in alphabetical order.
         let down = choice.is_some_and(|choice| choice.together() != Together::NoMean);
         self.sort = Some((name, down));
         self.top();
@@ -269,7 +269,7 @@ impl State {
         });
     }
 
-    /// Shows these groups, or none.
+    /// Switches to this grouping, or to none.
     pub(crate) fn group_by(&mut self, at: Option<usize>) {
         self.grouped = at;
         self.unfolded.clear();
@@ -368,8 +368,8 @@ impl State {
         None
     }
 
-    /// Completes the word before the cursor as far as that is clear, and says which
-    /// words there are.
+    /// Completes the word before the cursor as far as it is unambiguous, and shows the
+    /// possible words.
     fn complete(&mut self) {
         let before = self.edit.before();
         let start = before.rfind([' ', '(', '!', ',']).map_or(0, |at| at + 1);

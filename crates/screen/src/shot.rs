@@ -1,9 +1,9 @@
-//! A look, kept: cells by row and column, and what the look came to.
+//! A stored look: cells by row and column, and facts about the look.
 //!
-//! A cell keeps what a field said, not its text: a number is put into words when it
-//! is drawn, and rows are ordered by their numbers.
+//! A cell stores a field's value, not its text: it is formatted when it is drawn, and rows are
+//! sorted by the numbers.
 //!
-//! Invariant: text in a shot is escaped already (see `sockdiag_facts::escape`).
+//! Invariant: text in a shot is already escaped (see `sockdiag_facts::escape`).
 
 #![allow(clippy::cast_precision_loss, reason = "what people are shown is rounded")]
 
@@ -17,18 +17,18 @@ use sockdiag_facts::model::{Addr, Row, Table};
 /// The identity of a socket: its namespace, and its cookie there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Id {
-    /// The inode of the network namespace; 0 where there is only ours.
+    /// The inode of the network namespace; 0 if only our own is listed.
     pub netns: u64,
-    /// The cookie; 0 where the source has none.
+    /// The cookie; 0 if the source does not report one.
     pub cookie: u64,
 }
 
 /// How a row changed since the previous look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// It was there before.
+    /// It existed at the previous look.
     Known,
-    /// It was not there at the look before.
+    /// It did not exist at the previous look.
     New,
     /// A watched field has another value.
     Changed,
@@ -37,7 +37,7 @@ pub enum Mark {
 }
 
 impl Mark {
-    /// The letter that stands for it.
+    /// The character that represents it.
     pub fn letter(self) -> &'static str {
         match self {
             Self::Known => " ",
@@ -51,32 +51,32 @@ impl Mark {
 /// A row.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// Which socket it is.
+    /// The socket.
     pub id: Id,
     /// The table that it is listed in.
     pub table: Table,
-    /// How it changed.
+    /// How the row changed.
     pub mark: Mark,
 }
 
 /// The value of a field in a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Cell {
-    /// Nothing.
+    /// The field has no value.
     Absent,
-    /// There is no limit.
+    /// The field reports that there is no limit.
     Unlimited,
-    /// A whole number.
+    /// A signed integer.
     Signed(i64),
-    /// A whole number.
+    /// An unsigned integer.
     Unsigned(u64),
-    /// A number.
+    /// A floating-point number.
     Ratio(f64),
     /// An IPv4 address.
     V4([u8; 4]),
-    /// An IPv6 address, whose bytes stand there among the texts.
+    /// An IPv6 address, whose bytes are stored at this offset of the texts.
     V6(u32),
-    /// A text: its start among the texts, and its length in bytes.
+    /// A text: its offset in the texts, and its length in bytes.
     Text(u32, u32),
 }
 
@@ -85,17 +85,17 @@ pub enum Cell {
 pub struct Head {
     /// The number of earlier looks.
     pub number: u64,
-    /// The time of day, as it is shown.
+    /// The time of day, as shown.
     pub time: String,
-    /// Seconds since the first look, by the clock that never jumps.
+    /// Seconds since the first look, by a monotonic clock.
     pub seconds: f64,
-    /// Whether there is a look before it, so that rates are known.
+    /// Whether an earlier look exists, so that rates are known.
     pub has_rates: bool,
     /// Sockets that passed the filter.
     pub sockets: u64,
-    /// Those of them that are new.
+    /// How many of them are new.
     pub opened: u64,
-    /// Sockets that ended since the look before.
+    /// Sockets that ended since the previous look.
     pub closed: u64,
     /// One sentence about each thing that could not be seen.
     pub unseen: Vec<String>,
@@ -109,34 +109,34 @@ pub struct Shot {
     entries: Vec<Entry>,
     cells: Vec<Cell>,
     text: Vec<u8>,
-    /// Sums of the columns that add up.
+    /// Sums of the columns whose values can be added.
     sums: Vec<Option<f64>>,
     /// Facts about the look.
     pub head: Head,
 }
 
 impl Shot {
-    /// Without a row.
+    /// A shot without rows.
     pub fn empty() -> Self {
         Builder::new(Vec::new(), None, 0).end(Head::default())
     }
 
-    /// Its rows, in the order in which they were seen.
+    /// The rows, in the order in which they were seen.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// The columns that were kept.
+    /// The stored columns.
     pub fn columns(&self) -> &[Choice] {
         &self.columns
     }
 
-    /// The column of a field's full name.
+    /// The index of the column with this full field name.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|known| known == name)
     }
 
-    /// The column's choice.
+    /// The field of a column.
     pub fn choice(&self, column: usize) -> Option<&Choice> {
         self.columns.get(column)
     }
@@ -150,7 +150,8 @@ impl Shot {
         self.cells.get(row * width + column).copied().unwrap_or(Cell::Absent)
     }
 
-    /// The sum of a column over what is there and what ended since the look before, where it adds up.
+    /// The sum of a column over present sockets and those that ended since the previous look,
+    /// if its values can be added.
     pub fn sum(&self, column: usize) -> Option<f64> {
         self.sums.get(column).copied().flatten()
     }
@@ -165,7 +166,7 @@ impl Shot {
         self.entries.iter().position(|entry| entry.id == id)
     }
 
-    /// Bytes that it takes.
+    /// Memory that the shot takes, in bytes.
     pub fn bytes(&self) -> usize {
         self.entries.len() * size_of::<Entry>()
             + self.cells.len() * size_of::<Cell>()
@@ -173,7 +174,7 @@ impl Shot {
             + 1024
     }
 
-    /// Appends a cell as people read it; false where there is nothing.
+    /// Appends a cell formatted for people; false if it has no value.
     pub fn put(&self, out: &mut Vec<u8>, row: usize, column: usize) -> bool {
         let Some(choice) = self.columns.get(column) else { return false };
         match self.cell(row, column) {
@@ -187,7 +188,7 @@ impl Shot {
         true
     }
 
-    /// Appends a cell as programs read it; false where there is nothing.
+    /// Appends a cell formatted for programs; false if it has no value.
     pub fn put_raw(&self, out: &mut Vec<u8>, row: usize, column: usize) -> bool {
         match self.cell(row, column) {
             Cell::Absent | Cell::Unlimited => false,
@@ -223,8 +224,8 @@ impl Shot {
         self.text.get(at..at + length).unwrap_or_default()
     }
 
-    /// Rows in the order of a column; those that say nothing come last, either way
-    /// round, and equal ones as they were seen.
+    /// The rows sorted by a column.  Rows without a value come last in both directions, and
+    /// equal rows keep their order.
     pub fn sorted(&self, column: usize, down: bool) -> Vec<u32> {
         let count = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
         let mut keys: Vec<(u64, u32)> = Vec::with_capacity(count as usize);
@@ -253,7 +254,7 @@ impl Shot {
                     *key = !*key;
                 }
             }
-            // The number of the row keeps equal ones as they were.
+            // The row number keeps equal rows in their order.
             keys.sort_unstable();
         }
         keys.into_iter().map(|(_, row)| row).chain(rest).collect()
@@ -270,8 +271,8 @@ impl Shot {
     }
 }
 
-/// Whether the numbers of several sockets are added up: amounts, and what was measured
-/// of each over the same time.
+/// Whether the values of several sockets can be added: amounts, and rates that were measured
+/// over the same time.
 pub(crate) fn adds_up(choice: &Choice) -> bool {
     let per_second = || matches!(choice.unit(), Unit::BytesPerSecond | Unit::PacketsPerSecond);
     let measured = || choice.needs().intersects(Needs::TWO_LOOKS) && per_second();
@@ -283,12 +284,12 @@ pub(crate) fn adds_up(choice: &Choice) -> bool {
         }
 }
 
-/// The same choice, whose numbers have units, though its name says them, too.
+/// The same choice, but with units in its cells even though its name contains the unit.
 fn for_people(choice: Choice) -> Choice {
     if choice.is_number() { choice.with_units().for_people() } else { choice }
 }
 
-/// A ratio as people read it.
+/// A ratio, formatted for people.
 fn put_ratio(out: &mut Vec<u8>, choice: &Choice, number: f64) {
     if choice.has_unit() {
         choice.put_amount(out, number);
@@ -306,14 +307,14 @@ fn number(cell: Cell) -> Option<f64> {
     }
 }
 
-/// Bits that are ordered as the numbers are.
+/// Bits that compare as integers in the order of the numbers.
 fn ordered(number: f64) -> u64 {
     let bits = number.to_bits();
     if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
 }
 
-/// A shot in which columns were read that are read less often than others, by socket:
-/// those of sockets that came later are not known yet.
+/// A shot with columns that are read less often than others, indexed by socket.  Sockets that
+/// opened later have no values in it.
 #[derive(Debug)]
 pub struct Late {
     shot: Arc<Shot>,
@@ -321,19 +322,19 @@ pub struct Late {
 }
 
 impl Late {
-    /// The columns of this shot.
+    /// Takes the columns from this shot.
     pub fn of(shot: Arc<Shot>) -> Self {
         let rows = shot.entries.iter().enumerate().map(|(row, entry)| (entry.id, row)).collect();
         Self { shot, rows }
     }
 
-    /// Whether it has these columns.
+    /// Whether it contains these columns.
     pub fn has(&self, columns: &[Choice]) -> bool {
         columns.iter().all(|choice| self.shot.column(&choice.full_name()).is_some())
     }
 
-    /// The row of a socket, which is the `next` one if they are listed as before; `None`
-    /// for one without a cookie, which cannot be identified.
+    /// The row of a socket.  Tries row `next` first, which is right if the order is unchanged;
+    /// `None` for a socket without a cookie, which cannot be identified.
     fn find(&self, id: Id, next: usize) -> Option<usize> {
         match self.shot.entries.get(next) {
             _ if id.cookie == 0 => None,
@@ -343,24 +344,24 @@ impl Late {
     }
 }
 
-/// A shot while it is made.
+/// A shot under construction.
 #[derive(Debug)]
 pub struct Builder {
     shot: Shot,
     /// The last text of each column, which the next row often repeats.
     last: Vec<Cell>,
-    /// Which columns are added up.
+    /// For each column, whether its values are added.
     adds: Vec<bool>,
-    /// Whether a number is absent where it stands for none.
+    /// For each column, whether it has a unit: a number that means "none" is then absent.
     has_unit: Vec<bool>,
     previous: Option<Arc<Shot>>,
     /// How many looks an ended row stays.
     stays: u8,
     /// The values of columns that were added later.
     late: Option<Arc<Late>>,
-    /// For each column, its index there.
+    /// For each column, its index in `late`.
     late_columns: Vec<Option<usize>>,
-    /// The row there after the last one that was found.
+    /// The row of `late` after the last one found.
     late_next: usize,
 }
 
@@ -398,7 +399,7 @@ impl Builder {
         }
     }
 
-    /// The last columns are not read, but are filled from values known earlier.
+    /// The last columns are filled from a late shot instead of being read.
     #[must_use]
     pub fn late(mut self, late: Option<(usize, Arc<Late>)>) -> Self {
         if let Some((columns, late)) = late {
@@ -410,7 +411,7 @@ impl Builder {
         self
     }
 
-    /// Takes a row.
+    /// Adds a row.
     pub fn row(&mut self, mark: Mark, row: &Row<'_>) {
         let Self { shot, last, adds, has_unit, late, late_columns, late_next, .. } = self;
         let Shot { columns, entries, cells, text, sums, .. } = shot;
@@ -448,7 +449,7 @@ impl Builder {
         }
     }
 
-    /// The shot, with the rows of the previous one that ended a few looks ago.
+    /// Finishes the shot and adds the rows of the previous one that ended a few looks ago.
     pub fn end(mut self, head: Head) -> Shot {
         if let Some(previous) = self.previous.take() {
             self.take_over(&previous);
@@ -523,10 +524,10 @@ fn read(choice: &Choice, has_unit: bool, row: &Row<'_>, text: &mut Vec<u8>, last
     put_once(text, start, last)
 }
 
-/// The cell of a text that was appended from `start` on; what the row before said, too, is
-/// not kept twice.
+/// The cell of the text appended at `start`; a text equal to the previous row's is not stored
+/// twice.
 fn put_once(text: &mut Vec<u8>, start: usize, last: &mut Cell) -> Cell {
-    // The next row often says the same.
+    // The next row often has the same text.
     if let Cell::Text(at, length) = *last
         && length as usize == text.len() - start
         && let (before, new) = text.split_at(start)
@@ -537,7 +538,7 @@ fn put_once(text: &mut Vec<u8>, start: usize, last: &mut Cell) -> Cell {
     }
     let cell = match (u32::try_from(start), u32::try_from(text.len() - start)) {
         (Ok(at), Ok(length)) => Cell::Text(at, length),
-        // More text than anybody can read.
+        // More text than fits the offsets is dropped.
         _ => Cell::Absent,
     };
     *last = cell;

@@ -1,7 +1,7 @@
 //! The state of the screen: what is visible, and what the user chose.
 //!
-//! Invariant: the lines are those of the shot that is shown, in its order; the cursor
-//! is on one of them, or there is none.
+//! Invariant: the lines belong to the shown shot and are in its order; the cursor is on one of
+//! them, unless there are none.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -12,23 +12,23 @@ use crate::group::{Group, GroupBy};
 use crate::order::{FEW, Job, Ordered};
 use crate::shot::{Cell, Entry, Id, Shot};
 
-/// Memory that shots before the newest one may take.
+/// Memory for shots before the newest one, in bytes.
 pub const HISTORY_BYTES: usize = 64 << 20;
 
-/// The order of groups by how many sockets they have.
+/// The pseudo-field that sorts groups by their number of sockets.
 pub const COUNT: &str = "count";
 
-/// Columns and an order that answer one question.
+/// Columns and a sort order that answer one question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preset {
     /// Its name.
     pub name: String,
     /// The full names of its fields.
     pub columns: Vec<String>,
-    /// The field of its order, and whether the largest comes first.
+    /// The sort field, and whether the largest values come first.
     pub sort: Option<(String, bool)>,
-    /// In this order, rows in which the number of a field is larger come after the
-    /// others: what they say is out of date.
+    /// In this order, rows in which this field exceeds the number come last: their values are
+    /// out of date.
     pub last: Option<(String, u32)>,
 }
 
@@ -39,9 +39,9 @@ pub struct View {
     pub title: String,
     /// The interval between looks: `1s`.
     pub interval: String,
-    /// Questions, on the keys from 1 on.
+    /// The presets, on the keys from 1 on.
     pub presets: Vec<Preset>,
-    /// The place of that which is shown at the start.
+    /// The index of the preset at the start.
     pub preset: usize,
     /// The groupings, in the order in which the key steps through them.
     pub groups: Vec<GroupBy>,
@@ -51,7 +51,7 @@ pub struct View {
     pub filter: String,
     /// Words that a filter may have, sorted.
     pub words: Vec<String>,
-    /// Fields that can be columns, orders and groups, and what they mean.
+    /// Fields that can be chosen as columns, order or grouping, with their meanings.
     pub fields: Vec<(String, String)>,
 }
 
@@ -94,7 +94,7 @@ pub(crate) enum Spelled {
 }
 
 impl Spelled {
-    /// Fields whose names stand in place of numbers.
+    /// Fields whose names are shown instead of numbers.
     pub(crate) fn fields(self) -> &'static [&'static str] {
         match self {
             Self::Numbers => &[],
@@ -118,7 +118,7 @@ pub(crate) struct Refusal {
     pub(crate) lines: Vec<String>,
 }
 
-/// Everything that a frame is drawn from.
+/// The complete state, from which frames are drawn.
 #[derive(Debug)]
 pub struct State {
     pub(crate) view: View,
@@ -127,7 +127,7 @@ pub struct State {
     pub(crate) grouped: Option<usize>,
     pub(crate) names: Spelled,
     pub(crate) newest: Arc<Shot>,
-    /// Whether there was no look yet.
+    /// Whether no look has arrived yet.
     pub(crate) is_blank: bool,
     pub(crate) past: VecDeque<Arc<Shot>>,
     past_bytes: usize,
@@ -144,7 +144,7 @@ pub struct State {
     pub(crate) unfolded: HashSet<String>,
     pub(crate) cursor: usize,
     pub(crate) scroll: usize,
-    /// The socket or the group at the cursor, which it follows once it was moved.
+    /// The socket or group at the cursor, which the cursor follows once the user has moved it.
     pub(crate) followed: Option<Followed>,
     pub(crate) mode: Mode,
     pub(crate) filter: String,
@@ -153,15 +153,15 @@ pub struct State {
     pub(crate) waits_for_filter: bool,
     pub(crate) message: Option<String>,
     pub(crate) detail: Option<Detail>,
-    /// Further details of that socket and of its other end.
+    /// Further details of the selected socket and of its other end.
     pub(crate) more: Option<More>,
-    /// Why there are no rows, while there are none.
+    /// Why there are no rows, if there are none.
     pub(crate) trouble: Vec<String>,
-    /// Number of lines of the list that fit.
+    /// The number of list lines that fit on the screen.
     pub(crate) room: usize,
-    /// Widths of columns, which only grow while the view stays.
+    /// Column widths, which only grow while the view stays the same.
     pub(crate) widths: Vec<u16>,
-    /// Columns and lines of the last frame.
+    /// Width and height of the last frame.
     pub(crate) size: (u16, u16),
 }
 
@@ -172,7 +172,7 @@ pub(crate) enum Followed {
     Group(String),
 }
 
-/// The looks that can be stepped through while it is paused.
+/// The looks that the user can step through while paused.
 #[derive(Debug)]
 pub(crate) struct Paused {
     pub(crate) shots: Vec<Arc<Shot>>,
@@ -180,12 +180,12 @@ pub(crate) struct Paused {
 }
 
 impl State {
-    /// Words of filters and fields that are offered to whoever types.
+    /// Sets the filter words and fields offered for completion.
     pub fn offer(&mut self, words: Vec<String>, fields: Vec<(String, String)>) {
         (self.view.words, self.view.fields) = (words, fields);
     }
 
-    /// Before the first look.
+    /// The state before the first look.
     pub fn new(view: View) -> Self {
         let (preset, grouped, filter) = (view.preset, view.grouped, view.filter.clone());
         let sort = view.presets.get(preset).and_then(|preset| preset.sort.clone());
@@ -225,7 +225,7 @@ impl State {
         }
     }
 
-    /// Takes a look; while it is paused, the look waits unseen.
+    /// Adds a look; while paused, it is stored but not shown.
     pub fn look(&mut self, shot: Arc<Shot>, detail: Option<Detail>) {
         let old = std::mem::replace(&mut self.newest, shot);
         if !std::mem::replace(&mut self.is_blank, false) {
@@ -246,19 +246,19 @@ impl State {
         }
     }
 
-    /// Hears what was looked up of a socket whose details are shown.
+    /// Stores the further details of a socket, if its details are still shown.
     pub fn more(&mut self, more: More) {
         if self.detailed() == Some(more.id) {
             self.more = Some(more);
         }
     }
 
-    /// Hears that nothing can be seen, and why.
+    /// Records why nothing can be seen.
     pub fn trouble(&mut self, said: &str) {
         self.trouble = said.lines().map(crate::clean).collect();
     }
 
-    /// Hears that a filter is in use from now on.
+    /// Records that a filter is now in use.
     pub fn filter_taken(&mut self, text: &str) {
         self.waits_for_filter = false;
         self.refused = None;
@@ -270,24 +270,24 @@ impl State {
         self.forget_past();
     }
 
-    /// Hears that a filter makes no sense, and why; the one before stays.
+    /// Records why a filter was refused; the previous one stays in use.
     pub fn filter_refused(&mut self, said: &str) {
         self.waits_for_filter = false;
         self.refused = Some(Refusal { lines: said.lines().map(crate::clean).collect() });
     }
 
-    /// Says something until the next key.
+    /// Shows a message until the next key.
     pub fn say(&mut self, said: &str) {
         self.message = Some(crate::clean(said));
     }
 
-    /// The shot that is shown.
+    /// The shown shot.
     pub fn shot(&self) -> &Arc<Shot> {
         &self.shown
     }
 
-    /// What another thread has to put in order, unless one does already; what comes of it
-    /// is for [`State::ordered`].
+    /// The sort job for another thread, unless one is running; its result goes to
+    /// [`State::ordered`].
     pub fn take_job(&mut self) -> Option<Job> {
         if self.is_ordering {
             return None;
@@ -297,34 +297,34 @@ impl State {
         job
     }
 
-    /// Takes what was put in order, and shows it.
+    /// Shows the result of a sort job.
     pub fn ordered(&mut self, ordered: Ordered) {
         self.is_ordering = false;
         self.show(ordered);
     }
 
-    /// Whether it is paused.
+    /// Whether the screen is paused.
     pub fn is_paused(&self) -> bool {
         self.paused.is_some()
     }
 
-    /// Bytes that the looks before the newest one take.
+    /// Memory used by looks before the newest one, in bytes.
     pub fn past_bytes(&self) -> usize {
         self.past_bytes
     }
 
-    /// What comes after the others in the order of the preset.
+    /// The preset's rule for rows that come last, if its order is in use.
     fn last(&self) -> Option<(String, u32)> {
         let preset = self.view.presets.get(self.preset).filter(|preset| preset.sort == self.sort);
         preset.and_then(|preset| preset.last.clone())
     }
 
-    /// Fields that are read now, by their full names: columns, order, groups.
+    /// The full names of the fields in use: columns, order, grouping.
     pub fn wanted(&self) -> Vec<String> {
         let mut wanted: Vec<String> = Vec::new();
         let preset = self.view.presets.get(self.preset);
         let columns = preset.iter().flat_map(|preset| preset.columns.iter());
-        // That of groups by how many there are is no field.
+        // The number of sockets in a group is not a field.
         let sort = self.sort.iter().map(|(name, _)| name).filter(|name| *name != COUNT);
         let groups = self.grouped.and_then(|at| self.view.groups.get(at));
         let groups = groups.iter().flat_map(|group| group.columns.iter());
@@ -338,7 +338,7 @@ impl State {
         wanted
     }
 
-    /// Fields of all presets and groups, and of what is drawn over time.
+    /// The fields of all presets and groupings, and those whose history is drawn.
     pub fn all_fields(&self) -> Vec<String> {
         let mut all = self.wanted();
         let presets = self.view.presets.iter().flat_map(|preset| preset.columns.iter().cloned());
@@ -360,12 +360,12 @@ impl State {
         }
     }
 
-    /// The full names of the columns in view.
+    /// The full names of the visible columns.
     pub fn columns(&self) -> &[String] {
         self.view.presets.get(self.preset).map_or(&[], |preset| preset.columns.as_slice())
     }
 
-    /// The rows that are listed, in order, without those that are folded.
+    /// The listed rows, in order, without those in folded groups.
     pub fn listed(&self) -> impl Iterator<Item = usize> {
         self.lines.iter().filter_map(|line| match line {
             Line::Row(row) => Some(*row as usize),
@@ -386,7 +386,7 @@ impl State {
         self.shot().entries().get(self.row()?).copied()
     }
 
-    /// Makes the lines anew, here or elsewhere.
+    /// Rebuilds the lines, here or in another thread.
     pub(crate) fn arrange(&mut self) {
         let paused = self.paused.as_ref().and_then(|paused| paused.shots.get(paused.at));
         let job = Job {
@@ -419,7 +419,7 @@ impl State {
             }),
         };
         if let Some(place) = place {
-            // It stays where it is on the screen.
+            // The cursor keeps its position on the screen.
             let above = self.cursor.saturating_sub(self.scroll);
             self.cursor = place;
             self.scroll = place.saturating_sub(above);
@@ -427,7 +427,7 @@ impl State {
         self.keep_in_view();
     }
 
-    /// Puts the cursor on a line, and the line into view.
+    /// Moves the cursor onto an existing line, and scrolls to it.
     pub(crate) fn keep_in_view(&mut self) {
         self.cursor = self.cursor.min(self.lines.len().saturating_sub(1));
         self.scroll = self.scroll.min(self.cursor);
@@ -437,7 +437,7 @@ impl State {
         self.scroll = self.scroll.min(self.lines.len().saturating_sub(self.room));
     }
 
-    /// Remembers what the cursor is on.
+    /// Remembers the socket or group at the cursor.
     pub(crate) fn follow(&mut self) {
         let followed = match self.lines.get(self.cursor) {
             None => None,
@@ -451,7 +451,7 @@ impl State {
         self.followed = followed;
     }
 
-    /// What was seen under another filter is of no use.
+    /// Drops past looks: those under another filter are of no use.
     fn forget_past(&mut self) {
         self.past.clear();
         self.past_bytes = 0;
@@ -459,8 +459,8 @@ impl State {
         self.widths.clear();
     }
 
-    /// The course of a number of a socket over the looks up to the one that is shown;
-    /// `None` where a look says nothing.
+    /// A number's history for a socket, up to the shown look; `None` for a look without a
+    /// value.
     pub(crate) fn series(&self, id: Id, name: &str, most: usize) -> Vec<Option<f64>> {
         let upto = self.shot().head.number;
         let shots = self.past.iter().chain([&self.newest]);
@@ -476,7 +476,7 @@ impl State {
         numbers.collect()
     }
 
-    /// A condition by which `ss` lists a row and no other that is like it.
+    /// A filter with which `ss` lists exactly this row.
     pub(crate) fn ss_filter(&self, row: usize) -> Option<String> {
         let shot = self.shot();
         let text = |name: &str| {

@@ -2,7 +2,7 @@
 
 use sockdiag_facts::escape;
 
-/// A sentence of which no byte acts on a terminal: what would is escaped.
+/// The text with every character escaped that would affect a terminal.
 pub fn clean(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut clean, letter| {
         if escape::is_unsafe(letter) {
@@ -19,12 +19,12 @@ pub fn counted(number: u64, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Cells of the terminal that a text takes.
+/// The number of terminal cells that a text occupies.
 pub(crate) fn width(text: &str) -> usize {
     ratatui::text::Span::raw(text).width()
 }
 
-/// The text, or its beginning and a mark that more follows, within a width.
+/// The text; if it is too wide, its beginning and a mark.
 pub(crate) fn cut(text: &str, most: usize) -> String {
     if width(text) <= most {
         return text.to_owned();
@@ -45,7 +45,7 @@ pub(crate) fn cut(text: &str, most: usize) -> String {
     short
 }
 
-/// Text folded at blanks to a width.
+/// Text wrapped at blanks to a width.
 pub(crate) fn folded(text: &str, most: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {

@@ -1,16 +1,16 @@
-//! Colours.  Everything that a colour means is also visible without it.
+//! Colours.  Everything that a colour expresses is also visible without it.
 
 use ratatui::style::{Color, Modifier, Style};
 
-/// What colours a terminal is given.
+/// The set of colours to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Theme {
-    /// Those that can be read on a dark background.
+    /// Colours that are readable on a dark background.
     #[default]
     Dark,
-    /// Those that can be read on a light background.
+    /// Colours that are readable on a light background.
     Light,
-    /// None (`NO_COLOR`): what matters is bold, reversed or underlined.
+    /// No colours (`NO_COLOR`): bold, reversed and underlined text instead.
     Plain,
 }
 
@@ -23,47 +23,47 @@ impl Theme {
         }
     }
 
-    /// What is new.
+    /// New sockets.
     pub(crate) fn opened(self) -> Style {
         self.of(Color::Green, Color::Indexed(22), Modifier::BOLD)
     }
 
-    /// What ended.
+    /// Ended sockets.
     pub(crate) fn gone(self) -> Style {
         self.of(Color::Indexed(245), Color::Indexed(242), Modifier::DIM)
     }
 
-    /// What changed.
+    /// Changed sockets.
     pub(crate) fn changed(self) -> Style {
         self.of(Color::Yellow, Color::Indexed(94), Modifier::BOLD)
     }
 
-    /// What could not be seen, what is wrong.
+    /// Warnings and errors.
     pub(crate) fn warning(self) -> Style {
         self.of(Color::LightRed, Color::Indexed(124), Modifier::BOLD)
     }
 
-    /// What a value is called.
+    /// Names of values.
     pub(crate) fn name(self) -> Style {
         self.of(Color::Cyan, Color::Indexed(24), Modifier::empty())
     }
 
-    /// Names of columns.
+    /// Titles of columns.
     pub(crate) fn head() -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }
 
-    /// The column of the order.
+    /// The title of the sort column.
     pub(crate) fn sorted() -> Style {
         Self::head().add_modifier(Modifier::BOLD | Modifier::UNDERLINED)
     }
 
-    /// The row that is chosen.
+    /// The selected row.
     pub(crate) fn chosen() -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }
 
-    /// The name of the program, keys.
+    /// The program's name, and keys.
     pub(crate) fn strong() -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }

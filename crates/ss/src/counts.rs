@@ -1,7 +1,7 @@
-//! `-s`: the counts of our namespace or of several, and the form they have.
+//! `-s`: the socket counts of one namespace or of several, and their format.
 //!
-//! The reference's text is written for one namespace as it is; of several each has
-//! its name before it.
+//! For one namespace the output is the reference's; with several, the name of the namespace
+//! precedes each.
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -20,7 +20,7 @@ use crate::terminal::Stdout;
 /// Reads the counts that the options ask for; none without `-s`.
 ///
 /// # Errors
-/// Where a namespace asked for by itself is not there or may not be entered.
+/// When a namespace that was named does not exist or may not be entered.
 pub(crate) fn read(
     args: &Args,
     sources: &Sources,
@@ -46,7 +46,7 @@ fn each(words: &OsStr, sources: &Sources, say: &mut dyn FnMut(Notice)) -> Result
                 let title = printable(&namespace.facts.title);
                 return Err(Exit::error(1, format!("ss: network namespace {title}: {error}")));
             }
-            // It ended meanwhile.
+            // The namespace ended meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 refused.push(namespace.facts.title);
@@ -60,7 +60,7 @@ fn each(words: &OsStr, sources: &Sources, say: &mut dyn FnMut(Notice)) -> Result
     Ok(all)
 }
 
-/// Writes the counts where they are no part of a document: as text, or as a sheet.
+/// Prints the counts as text or as columns; a JSON document holds them itself.
 ///
 /// # Errors
 /// When writing to the output fails.

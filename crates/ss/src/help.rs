@@ -1,8 +1,8 @@
 //! Help and version texts, made from the table of options.
 //!
-//! [`fn@reference`] is byte for byte what `ss` 7.3 prints.  Extensions of ours
-//! come after it, and only where help was asked for: a script that gives a
-//! wrong option sees the reference's stderr.
+//! [`fn@reference`] is byte for byte what `ss` 7.3 prints.  Our additions follow it only where
+//! help was asked for: a script that passes an invalid option sees exactly the reference's
+//! stderr.
 //!
 //! Source: `ss -h` of iproute2 7.3.
 
@@ -24,8 +24,7 @@ pub(crate) fn reference() -> String {
     text
 }
 
-/// The text of `-h` and `-f help`: the reference's, then what sockdiag adds, and
-/// commands for what people want to know.
+/// The text of `-h` and `-f help`: the reference's, then our additions and example commands.
 pub(crate) fn full() -> String {
     let mut text = reference();
     text.push_str("\nAdded by sockdiag:\n");
@@ -37,7 +36,7 @@ pub(crate) fn full() -> String {
     text
 }
 
-/// The table of examples, and where more is said.
+/// The table of examples, and where to read more.
 fn examples(text: &mut String) {
     let width = EXAMPLES.iter().map(|example| example.wanted.len()).max().unwrap_or(0);
     _ = writeln!(text, "\n{:<width$}  Command", "You want");
@@ -47,16 +46,16 @@ fn examples(text: &mut String) {
     text.push_str("Conditions: man 7 ss-filter.  Fields: man 7 ss-fields, or ss --columns help.\n");
 }
 
-/// What options of the reference take that it refuses.
+/// Arguments of the reference's options that only ours accepts.
 const WIDER: &str =
     "   -N, --net           also takes a path, pid:PID for the namespace of a process, or container:NAME\n";
 
-/// The text of `-V`: the release whose behaviour this is, then our own.
+/// The text of `-V`: the reference release that we match, then our own version.
 pub(crate) fn version() -> String {
     format!("ss utility, iproute2-7.3.0\nsockdiag {}\n", env!("CARGO_PKG_VERSION"))
 }
 
-/// Adds the lines of one option: names, padding, text from the 24th column on.
+/// Adds the lines of one option: names, padding, and text from the 24th column on.
 fn describe(text: &mut String, option: &Opt) {
     let start = text.len();
     match option.short.chars().next() {
@@ -78,8 +77,8 @@ fn describe(text: &mut String, option: &Opt) {
     }
 }
 
-/// What follows the name of an option.  The exceptions are the reference's:
-/// all names, blanks that fill no column, nothing at all.
+/// What follows the name of an option.  The exceptions are the reference's: all names, blanks
+/// that do not fill the column, or nothing at all.
 fn value(option: &Opt) -> String {
     match (option.key, option.argument) {
         (_, None) | (Key::Net, _) => String::new(),

@@ -1,4 +1,4 @@
-//! The texts with which the program ends before there is anything to list.
+//! The last output of a program that exits before it lists anything.
 //!
 //! Only `main` writes them.
 
@@ -11,17 +11,17 @@ use sockdiag_render::{field_list, json};
 use crate::cli::Exit;
 use crate::{help, manual, terminal};
 
-/// An exit status and what is left to write.
+/// An exit status and the remaining output.
 #[derive(Debug, Default)]
 pub(crate) struct LastWords {
     /// Exit status.
     pub(crate) code: u8,
-    /// What is left to write to stdout; may be empty.
+    /// Remaining output for stdout; may be empty.
     pub(crate) stdout: Vec<u8>,
-    /// What is left to write to stderr; may be empty.
+    /// Remaining output for stderr; may be empty.
     pub(crate) stderr: Vec<u8>,
-    /// Whether the reference has no such text: then it is said where it cannot
-    /// be written.
+    /// Whether the text is ours: then a failed write is reported, which the reference does not
+    /// do.
     pub(crate) is_ours: bool,
 }
 
@@ -32,9 +32,9 @@ impl From<Exit> for LastWords {
 }
 
 impl LastWords {
-    /// What an end leaves to write.  `people` has the words of the command line if
-    /// somebody reads what is said: then the message comes last, where it is seen,
-    /// with what was probably meant; else stderr is the reference's.
+    /// Builds the remaining output.  `people` holds the words of the command line if a person
+    /// reads the output: then the message comes last, where it is seen, with a suggestion.
+    /// Otherwise stderr is the reference's.
     pub(crate) fn new(exit: Exit, people: Option<&[OsString]>) -> Self {
         match exit {
             Exit::Help => Self::asked(help::full()),
@@ -47,8 +47,8 @@ impl LastWords {
             Exit::Usage(message) => Self::usage(&message, people.is_some()),
             Exit::Unknown { message, option } => {
                 match hints::option(&option, people.unwrap_or_default()) {
-                    // Whoever spells one of ours almost right learns it in a pipe, too,
-                    // behind what the reference says.
+                    // A near miss of one of our options gets a hint even in a pipe, after the
+                    // reference's text.
                     Some((name, true, far)) if people.is_none() && far < 2 && option.len() > 5 => {
                         let mut usage = Self::usage(&message, false);
                         usage.stderr.extend(format!("ss: did you mean --{name}?\n").bytes());
@@ -57,7 +57,7 @@ impl LastWords {
                     Some((name, is_ours, _)) if people.is_some() => {
                         let advice = format!("\n    did you mean --{name}?");
                         let message = [&*message, advice.as_bytes()].concat();
-                        // The reference's help does not list ours.
+                        // The reference's help does not list our options.
                         let stderr = || [&*message, b"\n"].concat();
                         if is_ours {
                             Self { code: Exit::USAGE, stderr: stderr(), ..Self::default() }
@@ -72,7 +72,7 @@ impl LastWords {
         }
     }
 
-    /// A message and the reference's help, which one is to be seen last.
+    /// A message and the reference's help; `message_last` decides their order.
     fn usage(message: &[u8], message_last: bool) -> Self {
         let help = help::reference();
         let stderr = if message_last {

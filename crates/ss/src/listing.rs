@@ -1,7 +1,6 @@
-//! Where rows go: which sink the options choose, and what it is told besides.
+//! Where rows go: the sink that the options select, and its settings.
 //!
-//! What is said on stderr beside a listing is said there in every form; a
-//! document holds it as well.
+//! Messages on stderr are the same for every output format; a JSON document contains them too.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -25,14 +24,14 @@ use crate::notes::Notes;
 use crate::terminal::{Lossy, Stdout};
 use crate::words;
 
-/// The columns of `--csv` and `--tsv` where none are named.
+/// The columns of `--csv` and `--tsv` if the user names none.
 const COLUMNS: &str =
     "socket.netid,socket.state,socket.recv_q,socket.send_q,local.addr,local.port,remote.addr,remote.port";
-/// Before them with `-E`.
+/// The column that `-E` puts first.
 const TIME: &str = "event.time,";
-/// The column before the others where several namespaces are listed.
+/// The column that comes first when several namespaces are listed.
 const NETNS: &str = "netns";
-/// What groups are told of besides what `--columns` names.
+/// The totals of groups if `--columns` names none.
 const SUMS: &str = "recv_q,send_q";
 
 /// The sink of a listing.
@@ -43,7 +42,7 @@ pub(crate) enum Listing {
     Groups(Box<Groups<'static>>),
 }
 
-/// What the options make of rows, before there is one.
+/// What the options ask for, before the first row.
 pub(crate) struct Plan {
     form: Form,
     chosen: Chosen,
@@ -54,27 +53,27 @@ pub(crate) struct Plan {
 
 /// The fields of a listing.
 enum Chosen {
-    /// Those that the options show.
+    /// The fields that the options show.
     Shown,
-    /// These.
+    /// The fields that `--columns` names.
     Columns(Vec<Choice>),
-    /// Rows are counted.
+    /// Rows are grouped and counted.
     Groups(Grouping),
 }
 
-/// What a listing is made with.
+/// What is needed to open a listing.
 pub(crate) struct Opening<'o> {
     pub(crate) catalog: &'o Catalog,
     pub(crate) look: Look,
     /// The words of the command line.
     pub(crate) words: &'o [OsString],
     pub(crate) sources: &'o Sources,
-    /// What `-s` counted.
+    /// The counts of `-s`.
     pub(crate) summary: &'o [Counted],
 }
 
 impl Plan {
-    /// Reads the names in the options, where sockets of these tables are listed.
+    /// Parses the field names in the options, for a listing of these tables.
     pub(crate) fn new(
         args: &Args,
         catalog: &Catalog,
@@ -121,12 +120,12 @@ impl Plan {
         Ok(Self { form: form.clone(), chosen, needs, tables })
     }
 
-    /// What has to be asked for.
+    /// What the listing needs from the kernel and from enrichment.
     pub(crate) fn needs(&self) -> Needs {
         self.needs
     }
 
-    /// The first name, of columns or groups, of which this is so.
+    /// The name of the first column or group for which `is_so` holds.
     pub(crate) fn name_of(&self, is_so: &dyn Fn(&Choice) -> bool) -> Option<&str> {
         let choices: Vec<&Choice> = match &self.chosen {
             Chosen::Shown => Vec::new(),
@@ -138,7 +137,8 @@ impl Plan {
         choices.into_iter().find(|choice| is_so(choice)).map(Choice::name)
     }
 
-    /// What no socket reports of what was asked for by name, whatever it is like.
+    /// A notice for a field asked for by name that no socket can report here: an option or a
+    /// privilege is missing.
     pub(crate) fn withheld(&self, args: &Args, order: &Order) -> Option<Notice> {
         let is_netns = |choice: &Choice| choice.named().field.groups.intersects(FieldGroups::NETNS);
         if args.netns.is_none()
@@ -153,7 +153,7 @@ impl Plan {
         sys::withheld(&named)
     }
 
-    /// The order of rows, and how many of them.
+    /// The order of rows, and their limit.
     pub(crate) fn order(&self, catalog: &Catalog) -> Result<Order, Exit> {
         if matches!(self.chosen, Chosen::Groups(_)) {
             return Ok(Order::default());
@@ -167,8 +167,8 @@ impl Plan {
         }
     }
 
-    /// Names to sort by: one that stands over a column is that column, also where the
-    /// others beside it decided what it means.
+    /// Resolves the names of `--sort`: a short name that is the title of a column means that
+    /// column, even if its full name depends on the other columns.
     fn as_columns_are_called(&self, names: &str) -> String {
         let Chosen::Columns(choices) = &self.chosen else { return names.to_owned() };
         let called = |name: &str| {
@@ -179,7 +179,7 @@ impl Plan {
         names.split(',').map(called).collect::<Vec<_>>().join(",")
     }
 
-    /// Begins the listing; `endless` is one whose rows come as long as the program runs.
+    /// Opens the listing; `endless` listings print rows until the program is stopped.
     pub(crate) fn open(self, opening: &Opening<'_>, endless: bool) -> io::Result<Listing> {
         let shape = self.form.separated.unwrap_or(Shape::Aligned);
         let header = !opening.look.no_header;
@@ -220,8 +220,8 @@ impl Plan {
     }
 }
 
-/// The columns where none are named: what every listing has, and what the options ask
-/// for, a column for each member where that is a list of records.
+/// The columns if the user names none: the standard ones and those that the options ask for,
+/// with one column per member where a field is a list of records.
 fn names_of_options(catalog: &Catalog, shown: FieldGroups, tables: TableSet) -> String {
     let mut names = vec![COLUMNS.to_owned()];
     for field in catalog.asked(tables, shown) {
@@ -233,7 +233,7 @@ fn names_of_options(catalog: &Catalog, shown: FieldGroups, tables: TableSet) -> 
     names.join(",")
 }
 
-/// What choices need, of which one look can tell each.
+/// The needs of these choices; an error for a field that two looks are needed for.
 fn needs_of<'c>(mut choices: impl Iterator<Item = &'c Choice>) -> Result<Needs, Exit> {
     choices.try_fold(Needs::NONE, |needs, choice| {
         if choice.needs().has(Needs::TWO_LOOKS) {
@@ -254,7 +254,7 @@ fn bad_total(error: &TotalError) -> Exit {
     }
 }
 
-/// The column of groups that `--sort` names, and whether the largest comes first.
+/// The column of the groups that `--sort` names, and whether it sorts descending.
 fn column(grouping: &Grouping, name: &str) -> Result<(usize, bool), Exit> {
     let (name, down) = name.strip_prefix('-').map_or((name, false), |name| (name, true));
     let at = grouping.column(name);
@@ -287,7 +287,7 @@ impl Sink for Listing {
 }
 
 impl Listing {
-    /// Writes what comes after the last row.
+    /// Writes the end of the output, after the last row.
     pub(crate) fn end(&mut self, said: &Said) -> io::Result<()> {
         match self {
             Self::Text(_) | Self::Columns(_) => Ok(()),
@@ -297,7 +297,7 @@ impl Listing {
     }
 }
 
-/// Ends for options that cannot go together.
+/// Returns an error for options that cannot be combined.
 fn check(args: &Args) -> Result<(), Exit> {
     let form = &args.form;
     const NO_END: &str = ": there is no last row";
@@ -309,7 +309,7 @@ fn check(args: &Args) -> Result<(), Exit> {
             "--summary, a list of sockets and --csv or --tsv",
             ": they are two tables, so ask for each by itself",
         ),
-        // What is destroyed is shown as it is destroyed.
+        // A destroyed socket is shown at the moment it is destroyed, so rows cannot be sorted.
         (args.destroys() && form.sort.is_some() && form.group_by.is_none(), "--kill and --sort", ""),
         (args.events && args.kill_dry_run, "--events and --kill-dry-run", ""),
         (args.events && form.sort.is_some(), "--events and --sort", NO_END),
@@ -323,7 +323,7 @@ fn check(args: &Args) -> Result<(), Exit> {
     }
 }
 
-/// What was said beside the rows, as far as a document will hold it.
+/// The messages printed beside the rows, kept for a document that will contain them.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
     keep: bool,
@@ -332,12 +332,12 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// Nothing yet; what `keep` is false for is not kept.
+    /// Starts empty; keeps nothing if `keep` is false.
     pub(crate) fn new(keep: bool) -> Self {
         Self { keep, ..Self::default() }
     }
 
-    /// Says which network namespace is spoken of from now on.
+    /// Sets the network namespace that the next messages are about.
     pub(crate) fn namespace(&mut self, of: Option<&Netns>) {
         self.notes.namespace(of);
         self.failures.namespace(of);
@@ -350,14 +350,14 @@ impl Said {
         }
     }
 
-    /// Keeps that a table could not be read.
+    /// Keeps the error of a table that could not be read.
     pub(crate) fn failure(&mut self, failure: &DumpError) {
         if self.keep {
             self.failures.add(failure.to_string());
         }
     }
 
-    /// Keeps why the program ends.
+    /// Keeps the reason why the program exits.
     pub(crate) fn end(&mut self, exit: &Exit) {
         if let Exit::Error { stderr, .. } = exit
             && self.keep

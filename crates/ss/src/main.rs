@@ -1,7 +1,7 @@
 //! `ss`: what the kernel knows about its sockets.
 //!
-//! Only this file ends the program; `run` writes the listing and what is worth
-//! saying beside it, and everything else says how to end.
+//! Only this file ends the program.  `run` prints the listing and its messages; every other
+//! module returns how the program should exit.
 
 mod cli;
 mod counts;
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
             let written = terminal::Stdout.write_all(&last.stdout);
             let unwritten = written.err().filter(|_| last.is_ours).and_then(|error| words::unwritten(&error));
             let last = unwritten.map_or(last, |exit| LastWords::new(exit, people));
-            // Nobody is left to tell if this fails.
+            // If stderr fails too, there is nowhere left to report it.
             let _ = std::io::stderr().write_all(&last.stderr);
             ExitCode::from(last.code)
         }

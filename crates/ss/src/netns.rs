@@ -1,10 +1,10 @@
-//! `--netns`: what it cannot go together with.
+//! `--netns`: the options that it cannot be combined with.
 
 use sockdiag::source::Sources;
 
 use crate::cli::{Args, Exit};
 
-/// Ends for what cannot go together with several namespaces.
+/// Returns an error for options that cannot be combined with several namespaces.
 pub(crate) fn check(args: &Args, sources: &Sources) -> Result<(), Exit> {
     if args.netns.is_none() {
         return Ok(());
@@ -12,7 +12,7 @@ pub(crate) fn check(args: &Args, sources: &Sources) -> Result<(), Exit> {
     let clash =
         |what| Err(Exit::error(Exit::USAGE, format!("ss: --netns and {what} cannot be used together")));
     if args.is_about_destroying() {
-        // Whoever closes sockets should name their namespace, once.
+        // Sockets are only destroyed in a namespace that the user entered explicitly.
         return clash(if args.kill { "--kill" } else { "--kill-dry-run" });
     }
     if args.events {

@@ -1,40 +1,40 @@
-//! Lines that are said once, though they arise in many network namespaces.
+//! Messages that are printed once, even if they arise in many network namespaces.
 
 use sockdiag::model::Netns;
 
-/// Lines that are kept; more are counted.
+/// The largest number of lines kept; further ones are only counted.
 const MOST: usize = 1000;
-/// As many namespaces are named behind a line.
+/// The largest number of namespaces named after a line.
 const NAMED: usize = 8;
 
-/// Lines, in the order in which they arose first.
+/// Lines, in the order in which they first arose.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     lines: Vec<Line>,
     more: usize,
-    /// The namespace that is spoken of; `None` where there is only one.
+    /// The namespace that new lines are about; `None` if only one is listed.
     of: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
 struct Line {
     text: String,
-    /// Titles of the namespaces it holds for; empty for one of none.
+    /// Titles of the namespaces where the line arose; empty if only one is listed.
     namespaces: Vec<Vec<u8>>,
 }
 
 impl Notes {
-    /// Says which namespace is spoken of from now on.
+    /// Sets the namespace that the next lines are about.
     pub(crate) fn namespace(&mut self, of: Option<&Netns>) {
         self.of = of.map(|netns| netns.title.clone());
     }
 
-    /// Whether what is said holds for a namespace, of which there may be more.
+    /// Whether several namespaces are listed, so that other ones may repeat a line.
     pub(crate) fn is_of_namespace(&self) -> bool {
         self.of.is_some()
     }
 
-    /// Keeps a line; one that arose in another namespace is kept once.
+    /// Keeps a line; a line that arose in another namespace before only gains its title.
     pub(crate) fn add(&mut self, text: String) {
         if let Some(of) = &self.of
             && let Some(line) = self.lines.iter_mut().find(|line| line.text == text)
@@ -51,7 +51,7 @@ impl Notes {
         }
     }
 
-    /// What was kept.
+    /// The lines kept, and the number of those that were not.
     pub(crate) fn lines(&self) -> Vec<String> {
         let more = (self.more > 0).then(|| format!("{} more notes", self.more));
         self.lines.iter().map(Line::with_namespaces).chain(more).collect()

@@ -1,21 +1,21 @@
-//! What the reference does that depends on more than the socket at hand.
+//! Behaviour of the reference that depends on more than the current socket.
 //!
 //! Source: the program's behaviour.
 
 use sockdiag::enrich::Quirks;
 use sockdiag::model::{Socket, Table};
 
-/// Protocols whose tables have services of their own: TCP, UDP, raw.
+/// Protocols that have service names of their own: TCP, UDP, raw.
 const WITH_SERVICES: [u16; 3] = [6, 17, 255];
 
-/// The reference's ways.
+/// The reference's behaviour.
 #[derive(Debug)]
 pub(crate) struct Reference {
-    /// `-e`, which shows the path of a cgroup.
+    /// `-e`, which prints the path of a cgroup.
     extended: bool,
-    /// `--cgroup`, which does so too, and of cgroup id 0 as well.
+    /// `--cgroup`, which prints it as well, even for cgroup id 0.
     cgroup: bool,
-    /// The last table listed that has services of its own.
+    /// The protocol of the last table listed that has service names of its own.
     services: Option<u16>,
 }
 
@@ -26,9 +26,8 @@ impl Reference {
 }
 
 impl Quirks for Reference {
-    /// Tables without services of their own (mptcp, sctp, dccp) take the names
-    /// of the table listed before them that has some; listed alone, those of
-    /// any protocol.
+    /// Tables without service names of their own (mptcp, sctp, dccp) use those of the last
+    /// table listed before them that has some; if there is none, those of any protocol.
     fn services(&mut self, table: Table) -> u16 {
         if WITH_SERVICES.contains(&table.protocol()) {
             self.services = Some(table.protocol());
@@ -43,13 +42,14 @@ impl Quirks for Reference {
         self.cgroup
     }
 
-    /// A path is looked for each time that it is printed, and each time it is
-    /// said that there is none.
+    /// The number of notices if a cgroup has no path: the reference looks the path up each
+    /// time it prints it.
     fn cgroup_notices(&self, id: u64) -> Option<u64> {
         Some(u64::from(self.extended && id != 0) + u64::from(self.cgroup))
     }
 
-    /// An association is one that has the inode of the socket printed before it.
+    /// The reference takes a socket for an SCTP association if it has the inode of the socket
+    /// printed before it.
     fn is_association(&self, socket: &Socket<'_>, before: u32) -> bool {
         socket.inode != 0 && socket.inode == before
     }

@@ -1,9 +1,8 @@
-//! From the command line to a listing, in the order of the reference: options,
-//! state words, selection, recording, filter, header, tables.
+//! From the command line to a listing, in the reference's order: options, state words,
+//! selection, recording, filter, header, tables.
 //!
-//! Nothing here knows a field or a format: what is shown follows from the
-//! groups that the options switch on, and what is asked of the kernel from
-//! what is shown and filtered on.
+//! Nothing here knows a field or an output format: the options switch on groups of fields, and
+//! what is shown and filtered on decides what the kernel is asked for.
 
 use std::cell::{OnceCell, RefCell};
 use std::ffi::{OsStr, OsString};
@@ -35,7 +34,7 @@ use crate::terminal;
 use crate::words;
 use sockdiag_guide::hints::{self, People, parse};
 
-/// Does what the words ask for.
+/// Carries out the command line.
 pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let mut system = System::default();
     let posix = std::env::var_os("POSIXLY_CORRECT").is_some();
@@ -49,13 +48,13 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     let catalog = Catalog::shared();
     let groups = cli::groups(&args);
     netns::check(&args, &sources)?;
-    // A selection that leaves nothing to list is an error below.
+    // If the selection leaves nothing to list, the error is reported below.
     let tables = args.selection.resolve().map_or(TableSet::ALL, |selected| selected.tables);
     let plan = Plan::new(&args, catalog, groups, tables)?;
     let order = plan.order(catalog)?;
     let said = RefCell::new(Said::new(args.form.is_json()));
-    // What is ours is told to people, to who asks for it, and to who asks for
-    // what the reference lacks; a document holds it itself.
+    // Our own messages are printed for people, for those who ask for them, and for those who
+    // use an option that the reference lacks; a document contains them itself.
     let is_told_beside = !args.form.is_document();
     let mut explain = args.explain || io::stderr().is_terminal() || (args.is_ours() && is_told_beside);
     let mut say = |notice: Notice| {
@@ -64,7 +63,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
             tell(&notice);
         }
     };
-    // Before the words lose those of states.
+    // Computed before the state words are removed from the words.
     let only_summary = args.only_summary();
     let counted = counts::read(&args, &sources, &mut say)?;
     if !args.form.is_json() {
@@ -84,7 +83,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
     }
     let selected = match args.selection.resolve() {
         Ok(selected) => selected,
-        // Whoever asked for a document gets one, also of nothing.
+        // A JSON document is printed even if there is nothing to list.
         Err(empty) if args.form.is_document() => {
             let opening =
                 Opening { catalog, look: Look::default(), words, sources: &sources, summary: &counted };
@@ -104,7 +103,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         question.needs = catalog.needs(style.groups);
         return record(file, &question);
     }
-    // The columns follow the options, not what the filter narrows them to.
+    // The columns follow the options; the filter does not narrow them.
     let look = Look {
         style,
         no_header: args.no_header,
@@ -116,9 +115,10 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         width: terminal::width(),
     };
     question.needs = plan.needs();
-    // Who destroys sockets, or follows them, names them by what replies have besides.
+    // Destroying and following sockets identifies them by details that only full replies
+    // contain.
     question.lean = !(args.kill || args.kill_dry_run || args.events);
-    // A recording has what was reported then.
+    // A recording holds what was reported when it was made, so privileges do not matter.
     let is_live = sources.tcpdiag_file.is_none();
     let mut withheld = if is_live { plan.withheld(&args, &order) } else { None };
     question.order = order;
@@ -142,10 +142,10 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         return Err(words::two_looks(field.name));
     }
     if let Some(hint) = people.and_then(|people| hints::rarely_meant(people.words)) {
-        // Nobody is left to tell if this fails.
+        // If stderr fails, there is nowhere left to report it.
         let _ = writeln!(io::stderr(), "ss: {hint}");
     }
-    // Only a filter of ours asks for processes, or for what takes a privilege.
+    // Only our filter conditions need processes or a privilege.
     let asks_for_processes = session.filter().is_some_and(|filter| filter.needs().has(Needs::PROCESSES));
     if is_live && withheld.is_none() {
         let tested = |needs| Some(session.filter()?.field_with(needs)?.name.to_owned());
@@ -180,7 +180,7 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
             Err(error) => unwritten(&error),
         };
     }
-    // Each form by itself: a row goes to it in one call.
+    // Each format is polled by its own type, so that passing on a row is a direct call.
     let polled = match &mut listing {
         Listing::Text(text) => poll(&mut session, text.as_mut(), &mut beside),
         Listing::Json(json) => poll(&mut session, json.as_mut(), &mut beside),
@@ -198,11 +198,11 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
         Err(PollError::Ask(error)) => {
             return Err(ended_by(words::unasked(error, people), &mut listing, &mut beside));
         }
-        // There is no other.
+        // No other error exists today; the enum is `non_exhaustive`.
         Err(_) => Err(io::ErrorKind::Other.into()),
     };
     if !args.form.is_ours() && terminal::reader_is_gone() {
-        // The reference ends so at once; here all is closed by now.
+        // The reference dies of SIGPIPE at once; we do so here, after everything is closed.
         sys::end_by_sigpipe();
     }
     if let Some(exit) = beside.fatal {
@@ -217,19 +217,20 @@ pub(crate) fn run(program: &OsStr, words: &[OsString]) -> Result<(), Exit> {
             && selected.states.contains(State::Established)
             && !selected.states.contains(State::Listen);
         for hint in hints::none_shown(narrow, filter) {
-            // Nobody is left to tell if this fails.
+            // If stderr fails, there is nowhere left to report it.
             let _ = writeln!(io::stderr(), "ss: {hint}");
         }
     }
     if args.exit_code { by_rows(rows) } else { Ok(()) }
 }
 
-/// How the program ends by how many sockets were shown (`--exit-code`).
+/// The exit status by the number of sockets shown (`--exit-code`).
 fn by_rows(rows: u64) -> Result<(), Exit> {
     if rows > 0 { Ok(()) } else { Err(Exit::silent(Exit::NONE_SHOWN)) }
 }
 
-/// Where nothing can be listed, nothing was shown (`--exit-code`).
+/// Under `--exit-code`, an exit with status 0 before any listing means that no socket was
+/// shown.
 fn none_shown(exit: Exit, exit_code: bool) -> Exit {
     match exit {
         Exit::Error { code: 0, stderr } if exit_code => Exit::Error { code: Exit::NONE_SHOWN, stderr },
@@ -237,20 +238,20 @@ fn none_shown(exit: Exit, exit_code: bool) -> Exit {
     }
 }
 
-/// The end of a listing that has begun: a document is whole, and holds why it ends.
+/// Ends a listing that has begun: a document is completed and contains the reason.
 fn ended_by(exit: Exit, listing: &mut Listing, beside: &mut Beside) -> Exit {
     beside.said.end(&exit);
-    // It says on stderr already that something is wrong.
+    // A second failure is not reported: the exit prints an error already.
     let _ = listing.end(&beside.said);
     exit
 }
 
-/// What becomes of an output of ours that cannot be written.
+/// The exit for a failed write, in a format of our own.
 fn unwritten(error: &io::Error) -> Result<(), Exit> {
     words::unwritten(error).map_or(Ok(()), Err)
 }
 
-/// One poll, whose rows go to this sink.
+/// Polls once, and sends the rows to this sink.
 fn poll<S: Sink<Error = io::Error>>(
     session: &mut Session,
     sink: &mut S,
@@ -259,14 +260,14 @@ fn poll<S: Sink<Error = io::Error>>(
     session.poll(&mut Output { sink, beside })
 }
 
-/// What is said beside a listing.
+/// The messages printed beside a listing.
 struct Beside {
     said: Said,
-    /// Whether what the reference keeps quiet about is said, too.
+    /// Whether messages that the reference lacks are printed too.
     explain: bool,
-    /// What is said at the end, once for all namespaces.
+    /// Messages to print at the end, once for all namespaces.
     later: Notes,
-    /// How the program ends because of a table that could not be read.
+    /// The exit caused by a table that could not be read.
     fatal: Option<Exit>,
 }
 
@@ -277,17 +278,17 @@ impl Beside {
             return;
         }
         if self.later.is_of_namespace() {
-            // Another namespace may say the same.
+            // Another namespace may raise the same notice.
             self.later.add(words::line(notice));
         } else {
             tell(notice);
         }
     }
 
-    /// Says once what arose in several namespaces.
+    /// Prints once each message that arose in several namespaces.
     fn tell_later(&mut self) {
         for line in std::mem::take(&mut self.later).lines() {
-            // Nobody is left to tell if this fails.
+            // If stderr fails, there is nowhere left to report it.
             let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
         }
     }
@@ -302,7 +303,7 @@ impl Beside {
     }
 }
 
-/// Where rows go, and what is said beside them.
+/// Where rows go, and where messages go.
 struct Output<'o, S> {
     sink: &'o mut S,
     beside: &'o mut Beside,
@@ -335,8 +336,8 @@ impl<S: Sink<Error = io::Error>> Sink for Output<'_, S> {
     }
 }
 
-/// `-E`: shows sockets as they are destroyed, each at once, without an end; how
-/// many, where enough came.
+/// `-E`: shows each socket as soon as it is destroyed, until the program is stopped or the
+/// limit is reached; returns the number shown in that case.
 fn follow(session: Session, output: &mut Output<'_, Listing>) -> io::Result<Option<u64>> {
     let told = |error: &DumpError| match &error.kind {
         DumpErrorKind::Socket(error) => {
@@ -357,8 +358,8 @@ fn follow(session: Session, output: &mut Output<'_, Listing>) -> io::Result<Opti
             told(&error).map(|notice| output.notice(notice));
             return Ok(None);
         }
-        // Without a table that the kernel tells of there is nothing to wait
-        // for, and nothing to say.
+        // If none of the tables reports destroyed sockets, there is nothing to wait for and
+        // nothing to print.
         Err(_) => return Ok(None),
     };
     let mut rows = 0;
@@ -388,8 +389,8 @@ fn follow(session: Session, output: &mut Output<'_, Listing>) -> io::Result<Opti
     }
 }
 
-/// `SOCKDIAG_PROCESSES`, for tests and measurements: `bpf` or `proc` has the
-/// holders of sockets found in that way alone.
+/// `SOCKDIAG_PROCESSES`, for tests and measurements: `bpf` or `proc` forces that method of
+/// finding the holders of sockets.
 fn holder_search() -> HolderSearch {
     match std::env::var_os("SOCKDIAG_PROCESSES") {
         Some(way) if way == "bpf" => HolderSearch::Bpf,
@@ -398,13 +399,13 @@ fn holder_search() -> HolderSearch {
     }
 }
 
-/// Says at once what is worth saying beside the listing.
+/// Prints a notice at once.
 fn tell(notice: &Notice) {
-    // Nobody is left to tell if this fails.
+    // If stderr fails, there is nowhere left to report it.
     let _ = io::stderr().write_all(&words::words(notice));
 }
 
-/// `-D FILE`: the raw replies of the TCP table.
+/// `-D FILE`: writes the raw replies of the TCP table to the file.
 fn record(file: &OsStr, question: &Question) -> Result<(), Exit> {
     if !question.selected.tables.intersects(TableSet::only(Table::Tcp)) {
         return Err(Exit::error(0, "ss: tcpdiag dump requested and no tcp in filter."));
@@ -414,16 +415,16 @@ fn record(file: &OsStr, question: &Question) -> Result<(), Exit> {
     } else {
         Box::new(File::create(file).map_err(|error| open_failed("fopen dump file", &error))?)
     };
-    // The reference says nothing of what went wrong, and ends with 0.
+    // The reference does not report a failure here, and exits with 0.
     let _ = question.record(&mut out, &mut |notice| tell(&notice));
     Ok(())
 }
 
-/// What reads the words that are left and the filter file.
+/// Returns a parser of the remaining words and the filter file.
 fn filter(args: &Args, mut file: Option<FilterFile>) -> Result<Parse, Exit> {
     let words: Vec<Vec<u8>> = args.words.iter().map(|word| word.as_bytes().to_vec()).collect();
-    // In several namespaces it is read several times, and what destroys is read to
-    // its end before it is believed.
+    // With several namespaces the file is parsed several times, and before sockets are
+    // destroyed it must have been read completely.
     let in_whole = args.netns.is_some() || args.is_about_destroying();
     let text = if in_whole { whole(file.take(), args)? } else { None };
     Ok(Box::new(move |context| {
@@ -440,8 +441,8 @@ fn filter(args: &Args, mut file: Option<FilterFile>) -> Result<Parse, Exit> {
     }))
 }
 
-/// The text of the filter file.  A filter that ends early says less than it was
-/// meant to, and an empty one chooses every socket: nothing is destroyed by it.
+/// The text of the filter file.  A filter that ends early selects more than was meant, and an
+/// empty one selects every socket, so neither may destroy anything.
 fn whole(file: Option<FilterFile>, args: &Args) -> Result<Option<Vec<u8>>, Exit> {
     const MOST: u64 = 16 << 20;
     let Some(file) = file else { return Ok(None) };
@@ -461,14 +462,14 @@ fn open_failed(what: &str, error: &io::Error) -> Exit {
     Exit::error(Exit::USAGE, format!("{what}: {}", errno_text(error.raw_os_error().unwrap_or(0))))
 }
 
-/// A filter file that was opened.
+/// An open filter file.
 type FilterFile = Box<dyn BufRead + Send>;
 
-/// What options do at once, on the real system.
+/// The actions of options, on the real system.
 #[derive(Default)]
 struct System {
     filter_file: Option<FilterFile>,
-    /// Where SELinux's files are, if it is on, once that was looked up.
+    /// Where SELinux's files are, or `None` if it is off; looked up at most once.
     selinux: OnceCell<Option<PathBuf>>,
     bpf_maps: BpfMaps,
 }
@@ -482,7 +483,7 @@ impl System {
 
 impl Actions for System {
     fn enter_netns(&mut self, name: &OsStr) -> Result<(), Exit> {
-        // Of the namespace's own /sys nothing of it is seen any more.
+        // Look now: the namespace's own /sys does not show SELinux.
         self.find_selinux();
         Ok(sockdiag::namespaces::enter(name, &mut |notice| tell(&notice))?)
     }

@@ -1,8 +1,8 @@
-//! What `ss` asks of the system itself: the one signal that Rust's runtime
-//! changes and C programs leave as they find it.
+//! What `ss` asks of the system itself: `SIGPIPE`, which Rust's runtime changes and C programs
+//! leave as they inherit it.
 //!
-//! Like the library's `sys/`, this is the only file of its crate with `unsafe`,
-//! one operation a block.
+//! Like the library's `sys/`, this is the only file of its crate with `unsafe`, one operation
+//! a block.
 
 #![allow(unsafe_code)]
 
@@ -10,12 +10,11 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether whoever started the program had `SIGPIPE` ignored, as systemd does
-/// for services.
+/// Whether the parent process had `SIGPIPE` ignored, as systemd does for services.
 static IGNORED_BY_PARENT: AtomicBool = AtomicBool::new(false);
 
-/// Runs [`look`] before `main`: Rust's runtime ignores the signal before our
-/// first line, so what was inherited has to be read earlier.
+/// Runs [`look`] before `main`: Rust's runtime ignores `SIGPIPE` before `main` starts, so the
+/// inherited action has to be read earlier.
 // SAFETY: the C library calls each pointer in .init_array once, before `main`,
 // on the only thread, with arguments that a function may leave alone.  `look`
 // needs nothing that is set up later: one system call and one atomic.
@@ -25,8 +24,8 @@ static LOOK: extern "C" fn() = look;
 
 extern "C" fn look() {
     let mut action = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: without a new action sigaction(2) changes nothing; it writes the
-    // present one into memory of that type, which is ours.
+    // SAFETY: without a new action sigaction(2) changes nothing; it writes the current action
+    // into memory of that type, which is ours.
     let result = unsafe { libc::sigaction(libc::SIGPIPE, ptr::null(), action.as_mut_ptr()) };
     if result == 0 {
         // SAFETY: the call succeeded, so it has written all of it.
@@ -35,21 +34,21 @@ extern "C" fn look() {
     }
 }
 
-/// What GCC's unwinder asks of glibc since 2.35, answered here so that the program runs
-/// on any glibc since 2.34: that no object is known, which ends the unwinding.
+/// GCC's unwinder calls this function of glibc 2.35 or later.  Defining it here lets the
+/// program run on glibc 2.34.  It reports that no object is known, which ends the unwinding.
 ///
-/// Only where panics abort: nothing is unwound there, and a program without symbols
-/// has no names to show in a backtrace.
-// SAFETY: whoever else defines this name is glibc, for which it may answer so; the
-// answer needs neither argument, and nothing is written.
+/// Only where panics abort: nothing is unwound there, and a program without symbols has no
+/// names to show in a backtrace.
+// SAFETY: only glibc defines this name too, and may give the same answer; the answer needs
+// neither argument, and nothing is written.
 #[cfg(all(target_env = "gnu", panic = "abort"))]
 #[unsafe(no_mangle)]
 extern "C" fn _dl_find_object(_: *mut libc::c_void, _: *mut libc::c_void) -> libc::c_int {
     -1
 }
 
-/// Undoes what Rust's runtime does to `SIGPIPE`: the process ends by it when
-/// its reader goes away, unless its parent had it ignored.
+/// Undoes what Rust's runtime does to `SIGPIPE`: the signal kills the process when its reader
+/// goes away, unless the parent had it ignored.
 pub(crate) fn restore_sigpipe() {
     if IGNORED_BY_PARENT.load(Ordering::Relaxed) {
         return;
@@ -59,16 +58,15 @@ pub(crate) fn restore_sigpipe() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
-/// Has `SIGPIPE` ignored: what destroys sockets does so to the end, though its
-/// reader goes away.
+/// Ignores `SIGPIPE`: destroying sockets continues even if the reader goes away.
 pub(crate) fn outlive_readers() {
     // SAFETY: signal(2) with SIG_IGN installs no handler; SIGPIPE is a valid
     // signal number.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
 }
 
-/// Ends the process as a reader that went away would have, unless its parent had
-/// the signal ignored.
+/// Kills the process with `SIGPIPE`, as if a write had failed, unless the parent had the
+/// signal ignored.
 pub(crate) fn end_by_sigpipe() {
     if IGNORED_BY_PARENT.load(Ordering::Relaxed) {
         return;

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::stdio::stdout;
 
-/// Whether something could not be written since the reader went away: that is seen
-/// only where `SIGPIPE` is ignored.
+/// Whether a write failed because the reader went away, which is noticed only if `SIGPIPE` is
+/// ignored.
 static READER_IS_GONE: AtomicBool = AtomicBool::new(false);
 
 /// Whether the reader of the standard output went away.
@@ -18,7 +18,7 @@ pub(crate) fn reader_is_gone() -> bool {
     READER_IS_GONE.load(Ordering::Relaxed)
 }
 
-/// The standard output, unbuffered: what writes to it buffers by itself.
+/// The standard output, unbuffered: its users buffer.
 pub(crate) struct Stdout;
 
 impl Write for Stdout {
@@ -35,9 +35,9 @@ impl Write for Stdout {
     }
 }
 
-/// The same for what the reference prints, too: as there, what cannot be written
-/// is lost without a word, and the listing goes on, so that `-K` destroys all
-/// that it was asked to and `-E` follows to its end.
+/// The same for output that the reference prints too.  As in the reference, a failed write is
+/// dropped silently and the listing goes on, so that `-K` destroys every socket it was asked
+/// to and `-E` follows to its end.
 pub(crate) struct Lossy;
 
 impl Write for Lossy {
@@ -50,8 +50,8 @@ impl Write for Lossy {
     }
 }
 
-/// How wide the standard output is: the terminal's width, else `COLUMNS` if
-/// that is a positive number, else nothing is known and rows are compact.
+/// The width of the standard output: the terminal's, else `COLUMNS` if that is a positive
+/// number, else `None` and rows are compact.
 pub(crate) fn width() -> Option<usize> {
     let terminal = rustix::termios::isatty(stdout())
         .then(|| rustix::termios::tcgetwinsize(stdout()).ok())
@@ -61,7 +61,7 @@ pub(crate) fn width() -> Option<usize> {
     terminal.or_else(|| columns(std::env::var_os("COLUMNS")?.as_os_str()))
 }
 
-/// A number as `atoi` reads it, if it is positive.
+/// Parses a number as `atoi` does; `None` unless it is positive.
 fn columns(text: &OsStr) -> Option<usize> {
     let text = text.as_bytes().trim_ascii_start();
     let digits = text.strip_prefix(b"+").unwrap_or(text);
@@ -69,7 +69,7 @@ fn columns(text: &OsStr) -> Option<usize> {
         .iter()
         .take_while(|byte| byte.is_ascii_digit())
         .fold(0_i64, |number, digit| number.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
-    // atoi is strtol cut to an int.
+    // atoi truncates the result of strtol to an int.
     usize::try_from(number as i32).ok().filter(|columns| *columns > 0)
 }
 

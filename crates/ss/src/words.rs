@@ -1,8 +1,8 @@
-//! What `ss` says on stderr, byte for byte, and the status it ends with.
+//! What `ss` prints on stderr, byte for byte, and its exit status.
 //!
-//! The library reports typed notices and errors.  What the reference says of
-//! them stands in [`mod@reference`]; scripts read it.  What the reference has no
-//! words for is the library's sentence behind the program's name.
+//! The library reports typed notices and errors.  [`mod@reference`] holds the reference's
+//! wording, which scripts parse.  Where the reference has no wording, we print the library's
+//! sentence after the program's name.
 
 pub(crate) mod reference;
 #[cfg(test)]
@@ -21,7 +21,7 @@ use sockdiag_guide::hints::{self, People};
 
 use crate::cli::Exit;
 
-/// The bytes that a notice puts on stderr, with the newline where there is one.
+/// The bytes that a notice prints on stderr, with a newline unless the reference omits it.
 pub(crate) fn words(notice: &Notice) -> Vec<u8> {
     reference::notice(notice).unwrap_or_else(|| {
         let mut text = format!("ss: {notice}\n");
@@ -34,8 +34,7 @@ pub(crate) fn words(notice: &Notice) -> Vec<u8> {
     })
 }
 
-/// What the kernel's verifier says of a program that it refused; empty where
-/// there is none.
+/// The verifier's log for a program that it rejected; empty if there is none.
 fn verifier_log(notice: &Notice) -> &str {
     match notice {
         Notice::HolderProgramRejected { why: NoIterator::Rejected { log, .. } }
@@ -51,13 +50,13 @@ pub(crate) fn line(notice: &Notice) -> String {
     String::from_utf8_lossy(words(notice).trim_ascii_end()).into_owned()
 }
 
-/// Whether a notice is for people alone: the reference is silent where it
-/// arises, so scripts must not see it.
+/// Whether only people see a notice: the reference prints nothing there, so scripts must not
+/// see it.
 pub(crate) fn is_for_people(notice: &Notice) -> bool {
     match notice {
-        // The reference ends where events are lost, so whoever reads ours has
-        // to know; the others arise only where they are asked for: by
-        // `SOCKDIAG_PROCESSES`, `--source` or `--explain`.
+        // The reference exits when events are lost, so our readers have to know.  The other
+        // notices arise only where the user asks for them: by `SOCKDIAG_PROCESSES`, `--source`
+        // or `--explain`.
         Notice::EventsLost { .. }
         | Notice::HoldersRefused { .. }
         | Notice::Walked { .. }
@@ -66,52 +65,48 @@ pub(crate) fn is_for_people(notice: &Notice) -> bool {
     }
 }
 
-/// How the program ends because of a notice: with `code`, after its words.
+/// The exit because of a notice: with status `code`, after printing the notice.
 pub(crate) fn ending(code: u8, notice: &Notice) -> Exit {
     Exit::Error { code, stderr: words(notice) }
 }
 
-/// The status that the program ends with, at once, because of a table that
-/// could not be read; `None` where the reference carries on with the next
-/// table and ends with 0.
+/// The status for exiting at once because of a table that could not be read; `None` where the
+/// reference continues with the next table and exits with 0.
 fn status(error: &DumpError) -> Option<u8> {
     match error.kind {
         DumpErrorKind::Remnant { .. } => Some(1),
-        // The reference is killed here: by its own guard, after it has overrun
-        // its buffer.
+        // The reference overruns its buffer here and is killed by its own stack guard.
         DumpErrorKind::DamagedRecording { .. } => Some(Exit::USAGE),
         _ => None,
     }
 }
 
-/// How the program ends at once because of a table that could not be read, if
-/// it does.
+/// The exit at once because of a table that could not be read, if it is fatal.
 pub(crate) fn fatal(error: &DumpError) -> Option<Exit> {
     status(error).map(|code| Exit::error(code, error.to_string()))
 }
 
-/// What is said of a table that could not be read to its end, where a source that the
-/// reference lacks failed; what others fail of is told in notices.
+/// The message for a table that could not be read to its end from a source that the reference
+/// lacks.  Other sources report their failures as notices.
 pub(crate) fn failed(error: &DumpError) -> Option<String> {
     matches!(error.kind, DumpErrorKind::Walk(_)).then(|| format!("ss: {error}"))
 }
 
-/// How the program ends because its output could not be written, in a form that
-/// the reference lacks; `None` where the reader went away.
+/// The exit because a format of our own could not be written; `None` if the reader went away.
 pub(crate) fn unwritten(error: &io::Error) -> Option<Exit> {
     let message =
         || format!("ss: cannot write the output: {}", errno_text(error.raw_os_error().unwrap_or(0)));
     (error.kind() != io::ErrorKind::BrokenPipe).then(|| Exit::error(1, message()))
 }
 
-/// Whether what is ours is said on stderr: to people, and to whoever asks for it
-/// with one of these words of the command line.
+/// Whether our own messages are printed on stderr: to people, and if `--explain` is among the
+/// words of the command line.
 pub(crate) fn are_for_people(words: &[OsString]) -> bool {
     io::stderr().is_terminal() || words.iter().any(|word| word == "--explain")
 }
 
-/// How the program ends because of a question that cannot be asked; `people` are
-/// shown where the filter of these words is wrong.
+/// The exit because of an invalid question; with `people`, a wrong filter is shown with its
+/// error marked.
 pub(crate) fn unasked(error: AskError, people: Option<People<'_>>) -> Exit {
     match error {
         AskError::Filter(refused) => {
@@ -125,7 +120,7 @@ pub(crate) fn unasked(error: AskError, people: Option<People<'_>>) -> Exit {
     }
 }
 
-/// How the program ends because of a field that one look at a socket cannot tell.
+/// The exit because of a field that one look at a socket cannot report.
 pub(crate) fn two_looks(name: &str) -> Exit {
     let name = name.escape_debug();
     Exit::error(
@@ -136,9 +131,8 @@ pub(crate) fn two_looks(name: &str) -> Exit {
     )
 }
 
-/// How the program ends because the kernel cannot be asked about what a filter
-/// names.  The reference does not get to what is wrong with the filter, unless
-/// that follows from it.
+/// The exit because the kernel cannot be asked about a name in the filter.  The reference
+/// stops there, so an error in the filter is printed only if it is a consequence.
 fn look_up(notice: &Notice, filter: Option<Exit>) -> Exit {
     match filter {
         Some(Exit::Error { code: Exit::USAGE, stderr }) => {
@@ -148,13 +142,12 @@ fn look_up(notice: &Notice, filter: Option<Exit>) -> Exit {
     }
 }
 
-/// How the program ends when a selection leaves nothing to list.
+/// The exit when a selection leaves nothing to list.
 pub(crate) fn nothing_to_list(empty: Empty) -> Exit {
     Exit::error(0, reference::empty(empty))
 }
 
-/// How the program ends because of a filter; `picture` shows people where it
-/// is wrong.
+/// The exit because of a filter; `picture` marks the error in it for people.
 pub(crate) fn bad_filter(error: &FilterError, picture: Option<&str>) -> Exit {
     let mut message = reference::filter(error).unwrap_or_else(|| format!("ss: {error}").into_bytes());
     if let Some(picture) = picture {

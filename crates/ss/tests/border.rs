@@ -1,27 +1,27 @@
-//! The words of `ss`, its statuses and the question of what the reference would
-//! say stay in this crate: the libraries' sources hold none of them.
+//! The wording of `ss`, its exit statuses and any check for the reference's behaviour stay in
+//! this crate: the libraries' sources contain none of them.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The crates that other programs are made of as well.
+/// The crates that other programs use as well.
 const LIBRARIES: [&str; 4] = ["wire", "facts", "sockdiag", "render"];
 
-/// A source file, taken apart.
+/// A source file, split into its parts.
 #[derive(Debug, Default)]
 struct Parts {
     /// The contents of string literals, as written.
     literals: Vec<String>,
-    /// Everything else but comments.
+    /// Everything else except comments.
     code: String,
     /// Comments.
     comments: String,
 }
 
-/// Takes a source apart.  It knows as much of the language as it takes to tell
-/// literals, comments and code from each other.
+/// Splits a source.  It knows only as much of the language as is needed to tell literals,
+/// comments and code apart.
 fn parts(source: &str) -> Parts {
     let letters: Vec<char> = source.chars().collect();
     let at = |index: usize| letters.get(index).copied().unwrap_or('\0');
@@ -71,7 +71,7 @@ fn parts(source: &str) -> Parts {
             here += 1;
             parts.literals.push(literal);
         } else if at(here) == '\'' && (at(here + 1) == '\\' || at(here + 2) == '\'') {
-            // A character; else a lifetime.
+            // A character literal, otherwise a lifetime.
             here += if at(here + 1) == '\\' { 3 } else { 2 };
             while here < letters.len() && at(here) != '\'' {
                 here += 1;
@@ -85,7 +85,7 @@ fn parts(source: &str) -> Parts {
     parts
 }
 
-/// How many hashes a raw string that begins here has, and where its text begins.
+/// The number of hashes of a raw string that begins here, and where its text begins.
 fn raw_string(letters: &[char], here: usize) -> Option<(usize, usize)> {
     let prefixes: [&[char]; 3] = [&['r'], &['b', 'r'], &['c', 'r']];
     let prefix = prefixes.into_iter().find(|prefix| letters[here..].starts_with(prefix))?;
@@ -94,12 +94,12 @@ fn raw_string(letters: &[char], here: usize) -> Option<(usize, usize)> {
     (behind.get(hashes) == Some(&'"')).then_some((hashes, here + prefix.len() + hashes + 1))
 }
 
-/// A source without its module of tests, which is last.
+/// A source without its test module, which comes last.
 fn without_tests(source: &str) -> &str {
     source.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default()
 }
 
-/// The sources of a library that are not tests.
+/// The sources of a library, without its tests.
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     for entry in entries {
@@ -114,7 +114,7 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// What a source holds that belongs to the program.
+/// The parts of a source that belong into the program's crate.
 fn faults(source: &str) -> Vec<String> {
     let Parts { literals, code, comments } = parts(without_tests(source));
     let mut faults = Vec::new();
@@ -157,8 +157,8 @@ fn libraries_hold_no_words_of_the_program() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The program's own words are found where they are, so they would be
-/// elsewhere; and its names for them are.
+/// The check finds the program's wording in the program's own source, so it would find it in a
+/// library.
 #[test]
 fn the_words_of_the_program_are_seen() {
     let own = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/words/reference.rs"));

@@ -1,5 +1,5 @@
-//! Deliberate differences from the reference about BPF storage: each test here
-//! is named by its row of COMPAT.md.
+//! Deliberate differences from the reference about BPF storage: each test is named after its
+//! row of COMPAT.md.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
@@ -19,7 +19,7 @@ use sockdiag_testkit::skip;
 
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 
-/// What the reference and ours make of a case.
+/// The outcomes of the reference and ours for a case.
 fn both(case: &Case<'_>) -> Option<(Outcome, Outcome)> {
     let reference = Reference::get().inspect_err(|why| skip::report(why)).ok()?;
     let theirs = run(reference.command(), case).unwrap_or_else(|why| panic!("{case}: {why}"));
@@ -35,7 +35,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A listener in a namespace of its own.
+/// A listener in a new namespace.
 fn listener() -> Option<(Namespace, TcpListener)> {
     let made = Namespace::new().and_then(|namespace| {
         let listener = namespace.with(|| TcpListener::bind("127.0.0.1:8000"))?;
@@ -44,7 +44,7 @@ fn listener() -> Option<(Namespace, TcpListener)> {
     made.inspect_err(|why| skip::report(why)).ok()
 }
 
-/// A map whose values have that type.
+/// A map whose values have this type.
 fn map(size: u32, ty: impl FnOnce(&mut Btf, Id) -> Id) -> Option<Map> {
     let mut btf = Btf::new();
     let int = btf.key();
@@ -79,7 +79,7 @@ fn maps_beyond_32_are_left_out() {
     }
     let Some((theirs, ours)) = both(&case("-tlnHO --bpf-maps").inside(&namespace)) else { return };
     assert_eq!(text(&ours.stderr), text(&theirs.stderr));
-    // Of the two that are too many: theirs stand under another map's number.
+    // Two maps exceed the reference's limit: it shows their values under another map's id.
     let shown = |out: &Outcome| {
         let right = |map: &&Map| text(&out.stdout).contains(&format!(" map_id:{0}(int){0}", map.id));
         maps.iter().filter(right).count()
@@ -162,8 +162,8 @@ fn names_of_types_hold_no_control_characters() {
     assert_eq!(text(&ours.stdout), text(&theirs.stdout).replace("a\nESTAB\x1b", "a\\012ESTAB\\033"),);
 }
 
-/// Attributes have 16-bit lengths, and the kernel does not notice that all
-/// storage together takes more.
+/// Attributes have 16-bit lengths, and the kernel does not notice if a socket's storage
+/// exceeds that in total.
 #[test]
 fn storage_beyond_64_kib_is_reported_once_a_socket() {
     let Some((namespace, listener)) = listener() else { return };
@@ -182,7 +182,7 @@ fn storage_beyond_64_kib_is_reported_once_a_socket() {
     assert!(text(&ours.stderr).starts_with("!!!Deficit "), "{}", text(&ours.stderr));
 }
 
-/// Not the option alone asks the kernel: a filter does too.
+/// A filter makes the kernel report storage, even without the option.
 #[test]
 fn storage_can_be_counted_in_a_condition() {
     let Some((namespace, listener)) = listener() else { return };

@@ -1,8 +1,8 @@
-//! Names that others chose: of cgroups, of interfaces, and in a recording or a
-//! file that stands in for /proc of anything that is text.  The reference prints them as they are, so that one
-//! can add rows to a listing, talk to the terminal or turn the direction of what
-//! follows; ours escapes control characters (C0, C1, DEL, bytes of 0x80 to 0x9f that
-//! are no UTF-8) and marks of direction, and changes nothing else.  (Found by `fuzz/`.)
+//! Names chosen by others: of cgroups and interfaces, and any text in a recording or in a file
+//! that stands in for /proc.  The reference prints them unchanged, so a name can add rows to a
+//! listing, control the terminal or reverse the direction of the text after it.  Ours escapes
+//! control characters (C0, C1, DEL, bytes 0x80 to 0x9f outside UTF-8) and direction marks, and
+//! changes nothing else.  (Found by `fuzz/`.)
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -23,7 +23,7 @@ use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::replies::{self, Talk};
 use sockdiag_testkit::skip;
 
-/// What is escaped, and how a byte that is no UTF-8 looks in both when it is shown.
+/// Escapes with the bytes that they stand for.
 const ESCAPES: [(&str, &str); 8] = [
     ("\\012", "\n"),
     ("\\033", "\x1b"),
@@ -46,7 +46,7 @@ fn squeezed(outcome: &Outcome) -> String {
     text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Runs both; ours has these escapes where the reference has the bytes.
+/// Runs both; ours must print these escapes where the reference prints the bytes.
 fn escaped(case: &Case<'_>, escapes: &[&str]) {
     let reference = match Reference::get() {
         Ok(reference) => reference,
@@ -92,7 +92,7 @@ fn control_characters_at_the_end_of_a_line_of_proc_are_escaped() {
     escaped(&case, &["\\033", "\\177", "\\007"]);
 }
 
-/// A case whose requests are answered so.
+/// A case whose requests are answered from this file.
 fn answered<'a>(words: &[&str], name: &str, talk: &Talk) -> Case<'a> {
     let path = file(name, b"");
     talk.write(&path).unwrap_or_else(|why| panic!("{why}"));
@@ -106,7 +106,7 @@ fn control_characters_in_names_of_cgroups_are_escaped() {
     }
     let msg = Msg::v4().with(attr::CGROUP_ID, 77_u64.to_ne_bytes());
     let talk = Talk::new().inet(2, 6, &[msg.to_bytes(), replies::done(0)]).inet(10, 6, &[replies::done(0)]);
-    // Both cut what is before the hierarchy's own path off.
+    // Both remove the hierarchy's own path from the front.
     let mounts = fs::read_to_string("/proc/mounts").expect("Linux");
     let mut lines = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let Some(mount) = lines.find_map(|words| (words.get(2)? == &"cgroup2").then(|| words[1])) else {

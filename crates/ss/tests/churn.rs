@@ -1,8 +1,8 @@
-//! `-E` while thousands of connections a second are closed: every socket is
-//! shown once, or it is said that the receive queue overflowed.
+//! `-E` while thousands of connections per second are closed: every socket is shown once, or
+//! ours reports that the receive queue overflowed.
 //!
-//! `SOCKDIAG_CHURN_SECONDS` says for how long; CONTRIBUTING.md tells when it
-//! should be a minute.
+//! `SOCKDIAG_CHURN_SECONDS` sets the duration; CONTRIBUTING.md says when it should be a
+//! minute.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -19,13 +19,13 @@ use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::{skip, until};
 
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
-/// How long nothing may come before it counts as the end.
+/// After this long without a line, no more are expected.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Ours, following the events of a namespace; stopped by its process id.
+/// Our `ss -E` in a namespace; stopped by its process id.
 struct Follower {
     child: Child,
-    /// How many lines there are by now.
+    /// The number of lines so far.
     count: Arc<AtomicUsize>,
     /// How often each cookie was shown.
     shown: JoinHandle<HashMap<u64, u32>>,
@@ -33,7 +33,7 @@ struct Follower {
 }
 
 impl Follower {
-    /// Starts it by a command, to which its own name and options are added.
+    /// Starts ours through `command`, to which the program and its options are appended.
     fn start(mut command: Command, namespace: &Namespace) -> Self {
         namespace.enter(&mut command);
         command.args([OURS, "-tEHneO"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -68,7 +68,7 @@ impl Follower {
         assert!(sent.expect("kill runs").success());
     }
 
-    /// Waits until so many lines came, or no more do.
+    /// Waits until there are enough lines, or no more arrive.
     fn wait_for(&self, enough: usize) {
         let (mut before, mut since) = (0, Instant::now());
         loop {
@@ -83,15 +83,15 @@ impl Follower {
         }
     }
 
-    /// Waits until no more lines come.
+    /// Waits until no more lines arrive.
     fn settle(&self) {
         self.wait_for(usize::MAX);
     }
 
-    /// Waits likewise and ends it; what was shown and said.
+    /// Waits likewise and kills it; returns what it showed and printed on stderr.
     fn stop(mut self, enough: usize) -> (HashMap<u64, u32>, String) {
         self.wait_for(enough);
-        // A socket shown twice would come now.
+        // A duplicate line would arrive now.
         thread::sleep(Duration::from_millis(200));
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -124,9 +124,9 @@ fn report(churned: &Churned, shown: &HashMap<u64, u32>, errors: &str) {
     );
 }
 
-/// Nothing is shown twice, or that was not; all is, unless that is said.
+/// Asserts that no socket is shown twice, and that all are shown unless losses are reported.
 fn check(churned: &Churned, shown: &HashMap<u64, u32>, errors: &str) {
-    // The two listeners end too, and may be what is lost.
+    // The two listeners end too, and may be among the lost.
     let strangers = shown.keys().filter(|cookie| !churned.cookies.contains(cookie)).count();
     assert!(strangers <= 2, "{strangers} sockets that nobody made");
     assert!(shown.values().all(|count| *count == 1), "a socket was shown twice");
@@ -145,7 +145,7 @@ fn two_thousand_closing_connections_a_second_are_shown_once() {
     follow(2_000, seconds.map_or(5, |seconds| seconds.parse().expect("a number of seconds")));
 }
 
-/// Without a privilege the queue is short: a follower that sleeps loses some.
+/// Without privilege the queue is short, so a follower that is stopped loses events.
 #[test]
 fn what_overflows_is_reported_and_the_rest_is_shown() {
     let Some(namespace) = Namespace::or_skip() else { return };
@@ -161,7 +161,7 @@ fn what_overflows_is_reported_and_the_rest_is_shown() {
     let awake = churn(&namespace, 100, 1).unwrap_or_else(|why| panic!("{why}"));
     follower.signal("-STOP");
     let asleep = churn(&namespace, 10_000, 1).unwrap_or_else(|why| panic!("{why}"));
-    // The kernel tells of sockets some time after they are gone.
+    // The kernel reports a socket some time after it is gone.
     let dropped = || namespace.followers().is_ok_and(|followers| followers.iter().any(|drops| *drops > 0));
     until(dropped);
     follower.signal("-CONT");

@@ -1,4 +1,4 @@
-//! Columns, order, limits, groups and conditions of any fields.
+//! Columns, sorting, limits, groups and conditions on arbitrary fields.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -34,7 +34,7 @@ const SOCKETS: [(u16, [u8; 4], u32, u32); 5] = [
     (1005, [192, 168, 0, 1], 70_000, 1_500_000),
 ];
 
-/// A recording of them; the fourth has no internals.
+/// A recording of these sockets; the fourth has no `tcp_info`.
 fn sockets(name: &str) -> PathBuf {
     let mut bytes = Vec::new();
     for (port, peer, queue, rtt) in SOCKETS {
@@ -93,7 +93,7 @@ fn columns_are_fields_by_name() {
 #[test]
 fn every_field_is_listed_with_its_unit() {
     let help = printed(Path::new("/dev/null"), "--columns help");
-    // Of a name that layouts share, the first row is listed.
+    // If several layouts share a name, the first row is listed.
     let mut seen = std::collections::HashSet::new();
     for field in sockdiag::fields::Catalog::standard().fields().filter(|field| seen.insert(field.name)) {
         let line = help.lines().find(|line| line.split(' ').next() == Some(field.name));
@@ -126,7 +126,7 @@ fn rows_come_in_the_order_of_any_field() {
     );
     assert_eq!(ports("--limit 2"), ["10.0.0.1", "10.0.0.2"]);
     assert!(ports("--limit 0").is_empty());
-    // The text of ss, too: whole rows, details and all.
+    // The text of ss is sorted too, as whole rows with their details.
     let text = printed(&path, "-taniH --sort -recv_q");
     let mut blocks: Vec<&str> = text.split_inclusive('\n').collect();
     blocks.retain(|line| !line.starts_with('\t'));
@@ -158,7 +158,7 @@ fn groups_count_and_add_up() {
     );
 }
 
-/// What is made of a column stands in its header; sums are made of what adds up.
+/// A column's header names its aggregate; only amounts are summed.
 #[test]
 fn groups_sum_what_adds_up_and_show_the_most_of_the_rest() {
     let path = sockets("totals");
@@ -198,7 +198,7 @@ fn groups_sum_what_adds_up_and_show_the_most_of_the_rest() {
     }
 }
 
-/// People see units, programs full names and the numbers of the kernel.
+/// People see units; programs get full names and the kernel's numbers.
 #[test]
 fn units_are_in_cells_for_people_and_in_names_for_programs() {
     let mut info = vec![0_u8; 280];
@@ -239,14 +239,14 @@ fn units_are_in_cells_for_people_and_in_names_for_programs() {
         "{\"tcp.rtt_us\":95219,\"tcp.delivery_rate_bytes_per_s\":17875000,\"bbr.pacing_gain\":256,\
          \"bbr.min_rtt_us\":95219,\"tcp.bytes_sent\":0}\n"
     );
-    // Nor does a condition hold of what is no amount.
+    // A condition does not match a value that is not an amount.
     for filter in ["ssthresh > 1k", "minrtt > 1s", "pacing_rate > 1Gbit"] {
         let outcome = outcome(&path, &["-tanH", filter]);
         assert_eq!((outcome.ended, outcome.stdout.len()), (Ended::Exit(0), 0), "{filter}");
     }
 }
 
-/// CSV and TSV have what the options ask for, as JSON has it, and the namespace.
+/// CSV and TSV contain what the options ask for, as JSON does, and the namespace.
 #[test]
 fn separated_forms_carry_what_the_options_ask_for() {
     let path = sockets("options");
@@ -270,7 +270,7 @@ fn separated_forms_carry_what_the_options_ask_for() {
     assert!(!header.contains("unix.") && !header.contains("mptcp."), "of other tables: {header}");
     let with = printed(&path, "-tanH --csv -i").lines().next().expect("a row").split(',').count();
     assert_eq!(with, header.split(',').count(), "a cell for each name");
-    // Every form that lists namespaces says which.
+    // Every format that lists several namespaces names them.
     let Some((namespace, _)) = Namespace::to_look_into() else { return };
     let _listener = namespace.with(|| std::net::TcpListener::bind("127.0.0.1:0")).expect("a listener");
     let inode = namespace.inode().expect("it has one").to_string();
@@ -324,7 +324,7 @@ fn json_has_chosen_columns_and_groups() {
     );
 }
 
-/// A document is written also where nothing is selected.
+/// A JSON document is written even if nothing is selected.
 #[test]
 fn a_document_is_written_of_nothing_too() {
     for words in
@@ -339,7 +339,7 @@ fn a_document_is_written_of_nothing_too() {
     }
 }
 
-/// `-s` in every form, and of several namespaces.
+/// `-s` in every format, and with several namespaces.
 #[test]
 fn the_summary_has_every_form() {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };
@@ -375,7 +375,7 @@ fn the_summary_has_every_form() {
     assert!(document["summary"]["used"].is_u64() && document["summaries"].is_null());
 }
 
-/// A queue below zero is none, and what a full queue turned away is seen.
+/// A queue below zero is reported as none, and dropped connections of a full queue are shown.
 #[test]
 fn a_full_listener_and_a_dying_socket_are_told_as_they_are() {
     let mut dying = Msg::v4();
@@ -400,11 +400,12 @@ fn a_full_listener_and_a_dying_socket_are_told_as_they_are() {
     assert!(!printed(&path, "-tan --jsonl -aniem").contains("4294967295"));
 }
 
-/// Beside a process `user` and `uid` are its own; who made the socket is its owner.
+/// With process columns, `user` and `uid` are those of the process; the socket's are its
+/// owner.
 #[test]
 fn beside_a_process_the_user_is_its_own() {
     let Some(namespace) = Namespace::or_skip() else { return };
-    // Root binds, and nobody goes on with it, as servers do.
+    // Root binds the socket and a process of user nobody keeps it, as servers do.
     let script = "import os,socket,time\ns=socket.socket()\ns.bind(('127.0.0.1',0))\ns.listen(5)\n\
                   os.setresuid(65534,65534,65534)\nprint('ready',flush=True)\ntime.sleep(60)";
     let mut command = Command::new("python3");
@@ -478,7 +479,7 @@ fn wrong_names_are_refused_before_anything_is_listed() {
     }
 }
 
-/// An IPv6 socket that speaks to an IPv4 host speaks to that host.
+/// An IPv6 socket with an IPv4-mapped peer counts as talking to that IPv4 host.
 #[test]
 fn v4_and_v4_mapped_are_one_host() {
     let mut bytes = Vec::new();
@@ -505,7 +506,7 @@ fn v4_and_v4_mapped_are_one_host() {
     assert_eq!(mapped.lines().filter(|line| *line == "::ffff:127.0.0.9").count(), 3, "{mapped}");
 }
 
-/// Short names, units and patterns, where the reference refuses the words.
+/// Short names, units and patterns are accepted where the reference rejects the words.
 #[test]
 fn conditions_take_short_names_units_and_patterns() {
     let path = sockets("conditions");
@@ -582,7 +583,7 @@ fn holders_can_be_asked_for_by_name() {
     assert_eq!(String::from_utf8_lossy(&outcome.stdout), want);
 }
 
-/// For people: the expression, a caret, and what was expected.
+/// On a terminal: the expression, a caret, and what was expected.
 #[test]
 fn a_terminal_shows_where_a_filter_is_wrong() {
     let path = sockets("caret");

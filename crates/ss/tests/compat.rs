@@ -1,5 +1,5 @@
-//! Deliberate differences from the reference: each test here is named by its
-//! row of COMPAT.md and shows both sides, the reference first.
+//! Deliberate differences from the reference: each test is named after its row of COMPAT.md
+//! and shows both sides, the reference first.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
@@ -20,7 +20,7 @@ use sockdiag_testkit::zoo::Zoo;
 
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 
-/// What the reference and ours make of a case.
+/// The outcomes of the reference and ours for a case.
 fn both(case: &Case<'_>) -> Option<(Outcome, Outcome)> {
     let reference = match Reference::get() {
         Ok(reference) => reference,
@@ -80,7 +80,8 @@ fn help_adds_a_section() {
 
 #[test]
 fn dccp_is_an_option_again() {
-    // Kernels since 6.16 have no DCCP: tools/kernels/replay.py has recordings of some that do.
+    // Kernels since 6.16 have no DCCP; tools/kernels/replay.py replays recordings of older
+    // ones.
     let before = Reference::of(Suite::Forky);
     for words in ["-dan", "--dccp -an", "-an -A dccp", "-dln", "-dn state all"] {
         let Some((theirs, ours)) = both(&case(words)) else { return };
@@ -93,12 +94,12 @@ fn dccp_is_an_option_again() {
         assert_eq!(text(&ours.stdout), text(&before.stdout), "{words}");
         assert_eq!(text(&ours.stderr), text(&before.stderr), "{words}");
     }
-    // The table has no text: the variable empties it.
+    // DCCP has no /proc text, so the variable empties the table.
     let Ok(forky) = &before else { return };
     let emptied = case("-dan").env("PROC_NET_DCCP", "/nonexistent");
     let theirs = run(forky.command(), &emptied).unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(ours(&emptied), theirs);
-    // A kernel that has it, by either request.
+    // A kernel that supports it, with either request.
     let rows: Vec<u8> = [Msg::v4().with(attr::SHUTDOWN, [2]), Msg::v4().with(attr::INFO, [1; 104])]
         .iter()
         .flat_map(Msg::to_bytes)
@@ -118,14 +119,14 @@ fn dccp_is_an_option_again() {
             assert_eq!(text(&ours.stdout).lines().count() > 1, !words.contains('6'), "{name} {words}");
         }
     }
-    // Abbreviations stay the reference's.
+    // Abbreviations behave as in the reference.
     for words in ["--d", "--dc", "--dcc"] {
         let Some((theirs, ours)) = both(&case(words)) else { return };
         assert_eq!((ours.stderr, ours.ended), (theirs.stderr, theirs.ended), "{words}");
     }
 }
 
-/// Families that no kernel in use has compiled in all of; the reference says nothing.
+/// Families that some kernels lack; the reference prints nothing about it.
 const MAY_BE_MISSING: &[(&str, &str)] = &[
     ("-S", "SCTP"),
     ("--sctp -a", "SCTP"),
@@ -186,12 +187,12 @@ fn what_was_not_named_or_has_text_is_not_explained() {
         let said = ours(&case(&format!("--explain {words}")));
         assert!(said.stderr.is_empty(), "{words}: {}", text(&said.stderr));
     }
-    // What the environment empties is not the kernel's fault.
+    // A table emptied by the environment is not reported as missing in the kernel.
     for (variable, words) in [("PROC_NET_SCTP", "-San"), ("PROC_NET_RAW", "-wan"), ("PROC_ROOT", "-Man")] {
         let said = ours(&case(&format!("--explain {words}")).env(variable, "/nonexistent"));
         assert!(said.stderr.is_empty(), "{words}: {}", text(&said.stderr));
     }
-    // Abbreviations stay the reference's.
+    // Abbreviations behave as in the reference.
     for words in ["--e", "--ex", "--exp", "--expl", "--explai", "--explain=1"] {
         let Some((theirs, ours)) = both(&case(words)) else { return };
         let name = |outcome: &Outcome| text(&outcome.stderr).lines().next().map(str::to_owned);
@@ -203,7 +204,7 @@ fn what_was_not_named_or_has_text_is_not_explained() {
     }
 }
 
-/// Whatever hinders a walk, the rows are those of a dump.
+/// Whatever prevents a walk, the rows are those of a dump.
 #[test]
 fn what_cannot_be_walked_is_dumped() {
     let Some(namespace) = Namespace::or_skip() else { return };
@@ -223,7 +224,7 @@ fn what_cannot_be_walked_is_dumped() {
     assert_eq!((text(&walk.stdout), text(&netlink.stderr)), (text(&netlink.stdout), String::new()));
     assert!(text(&netlink.stdout).lines().count() > 1, "{}", text(&netlink.stdout));
     assert!(proc.status.success() && proc.stderr.is_empty());
-    // What only the kernel can tell.
+    // A condition that only the kernel can evaluate.
     let asked = run(&["-tan", "--source", "walk", "autobound"], false);
     let said = text(&asked.stderr);
     assert!(said.contains("dumped, not walked") && said.contains("autobound"), "{said}");
@@ -302,7 +303,7 @@ fn process_names_cannot_forge_output() {
         assert!(theirs.contains(raw), "{raw} is not in {theirs}");
         assert!(ours.contains(whole), "{whole} is not in {ours}");
     }
-    // With the names as the reference has them the rows are the same.
+    // With names printed as the reference prints them, the rows are the same.
     let mut alike = ours.clone();
     for (whole, raw) in [("x\\\",", "x\","), ("a)b(c\"", "a\""), ("k\\\\s", "k\\s"), ("\")\"", "\"\"")] {
         alike = alike.replace(whole, raw);
@@ -341,8 +342,8 @@ fn a_summary_without_currestab_says_so() {
 fn holders_can_be_counted_in_a_condition() {
     let Some(namespace) = Namespace::or_skip() else { return };
     let _owners = Owners::start(&namespace, &["one", "two"]).unwrap_or_else(|why| panic!("{why}"));
-    // The listener has four descriptors in each of four processes; the fourth
-    // process has lost its first thread, of which the text alone shows none.
+    // Each of four processes has four descriptors of the listener.  The fourth has lost its
+    // first thread, so the text format shows none of its descriptors.
     for (words, rows) in [
         ("-tanH socket.processes = 16", 1),
         ("-tanH socket.processes = 4", 2),
@@ -399,7 +400,7 @@ fn damaged_recordings_end_with_a_message() {
         assert!(text(&ours.stderr).contains("damaged recording"), "{}", text(&ours.stderr));
         assert!(text(&ours.stdout).contains("127.0.0.1:40000"), "{name}: the row before is shown");
     }
-    // A body too short for a socket: the reference prints what was in memory before.
+    // A message too short for a socket: the reference prints uninitialised memory.
     let mut cut = whole[..40].to_vec();
     cut[0..4].copy_from_slice(&40_u32.to_ne_bytes());
     let path = file("cut", &done([cut, whole].concat()));
@@ -437,7 +438,7 @@ fn sctp_states_without_a_name_are_unknown() {
         (msg.state, msg.inode) = (state, 5);
         msg
     };
-    // An association whose state no name is known of, in its column or in its internals.
+    // An association with an unknown state, in its column or in its internals.
     let mut info = vec![0_u8; 368];
     info[4] = 8;
     for (name, last) in [("column", endpoint(8)), ("info", endpoint(3).with(attr::INFO, info))] {
@@ -458,7 +459,7 @@ fn members_that_are_cut_are_absent() {
     let Some((theirs, ours)) = both(&case("-tanHi").env("TCPDIAG_FILE", &path)) else { return };
     assert!(text(&theirs.stdout).contains("rtt:0.2/0"), "{}", text(&theirs.stdout));
     assert!(!text(&ours.stdout).contains("rtt:"), "{}", text(&ours.stdout));
-    // Half a member of sctp_info, and half an address of an association.
+    // A truncated member of sctp_info, and a truncated address of an association.
     let mut peers = vec![0_u8; 133];
     peers[..8].copy_from_slice(&[2, 0, 0, 0, 10, 0, 0, 1]);
     peers[128] = 2;
@@ -484,7 +485,7 @@ fn md5_keys_end_with_their_record() {
 
 #[test]
 fn services_of_udp_alone_have_their_own_port() {
-    // With both tables shown, the reference takes the port of another line of /etc/services.
+    // With both tables shown, the reference uses the port from another line of /etc/services.
     let Some(namespace) = Namespace::or_skip() else { return };
     let _zoo = Zoo::start(&namespace, &["udp-ports"]).unwrap_or_else(|why| panic!("{why}"));
     let Some((one, _)) = both(&case("-uanH sport = :ntp").inside(&namespace)) else { return };
@@ -505,8 +506,8 @@ fn rows_of_no_inet_family_are_left_out() {
     assert_eq!((text(&theirs.stdout).lines().count(), text(&ours.stdout).lines().count()), (2, 1));
 }
 
-/// A filter from a file, in a namespace with TCP listeners, with and without
-/// the mark of one who is no administrator.
+/// Lists the TCP listeners of a namespace without a filter, and with a filter from a file by
+/// the reference and by ours.
 fn listening(filter: &str) -> Option<(Outcome, Outcome, Outcome)> {
     let namespace = Namespace::or_skip()?;
     let _zoo =
@@ -530,12 +531,12 @@ fn very_long_filters_still_ask_the_kernel() {
 
 #[test]
 fn conditions_that_always_hold_are_not_sent() {
-    // What the kernel is sent is the library's business: nothing, for these.
+    // The library sends the kernel no filter for these, which this test does not check.
     let Some((all, _, ours)) = listening("fwmark = 0 or src any\n") else { return };
     assert_eq!(text(&ours.stdout), text(&all.stdout));
 }
 
-/// What both make of an answer of the kernel, which knows one interface.
+/// The outcomes of both for a crafted kernel reply, on a kernel with one interface.
 fn both_of_replies(name: &str, family: u8, rows: &[Vec<u8>], words: &str) -> Option<(Outcome, Outcome)> {
     let path = file(&format!("replies-{name}"), b"");
     let talk = Talk::new().links(&[(1, "lo")]).sockets(family, &[rows.concat(), replies::done(0)]);
@@ -577,7 +578,7 @@ fn replies_that_lack_something_are_left_out() {
     let Some((theirs, ours)) = both_of_replies("tipc", 30, &rows, "--tipc -H --tipcinfo") else { return };
     assert!(!matches!(theirs.ended, Ended::Exit(_)), "the reference is killed");
     assert_eq!(text(&ours.stdout).matches("16781314:1234").count(), 1, "{}", text(&ours.stdout));
-    // A reply too short for a socket: the reference prints what was in memory before.
+    // A reply too short for a socket: the reference prints uninitialised memory.
     let short = replies::socket(&[40, 1, 1, 0, 77, 0, 0, 0, 78, 0, 0, 0, 79, 0, 0, 0]);
     let rows = [replies::vsock(1, 1, 0, (3, 1024), (2, 22)), short];
     let Some((theirs, ours)) = both_of_replies("vsock", 40, &rows, "--vsock -H") else { return };
@@ -629,7 +630,7 @@ fn a_first_line_of_proc_text_that_is_too_long_costs_one_file() {
     }
 }
 
-/// Rows with one blank for many.
+/// Rows with runs of blanks replaced by one.
 fn text_of_rows(outcome: &Outcome) -> Vec<String> {
     let blanks = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     text(&outcome.stdout).lines().map(blanks).collect()

@@ -1,7 +1,7 @@
-//! Inputs that the fuzzers kept, each given to its target again.
+//! Runs the inputs that the fuzzers kept through their targets again.
 //!
-//! The targets are those of `fuzz/`, compiled here as they stand; how the
-//! corpus came about is told in `docs/fuzzing.md`.
+//! The targets are those of `fuzz/`, compiled here unchanged; `docs/fuzzing.md` describes how
+//! the corpus was made.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -16,7 +16,7 @@ mod targets;
 
 use targets::TARGETS;
 
-/// A kept input: its target, its file's name, its bytes.
+/// A kept input: its target, its file name, its bytes.
 struct Kept {
     target: String,
     name: String,
@@ -25,7 +25,7 @@ struct Kept {
 
 /// Everything in the archive.
 fn kept() -> Vec<Kept> {
-    // Python's library reads xz by itself.
+    // Python's standard library can read xz.
     let output = Command::new("python3")
         .args(["-c", "import lzma, sys; sys.stdout.buffer.write(lzma.open(sys.argv[1]).read())"])
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus.tar.xz"))
@@ -37,8 +37,8 @@ fn kept() -> Vec<Kept> {
     };
     let mut kept = Vec::new();
     let mut rest = output.stdout.as_slice();
-    // The header of a file takes a block, its bytes whole blocks; a header
-    // without a name ends the archive.
+    // A file's header takes one block, its content whole blocks; a header without a name ends
+    // the archive.
     while let Some((head, after)) = rest.split_first_chunk::<BLOCK>().filter(|(head, _)| head[0] != 0) {
         let size = usize::from_str_radix(text(&head[124..136]).trim(), 8).expect("a size in octal");
         let name = text(&head[..100]);
@@ -72,7 +72,7 @@ fn every_kept_input_passes() {
     let _ = writeln!(io::stderr(), "corpus: {} inputs of {} targets", kept.len(), TARGETS.len());
 }
 
-/// A target without a program is never run, nor one that the manifest lacks.
+/// Every target has a program and a manifest entry; otherwise it would never run.
 #[test]
 fn every_target_has_its_program() {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");

@@ -1,7 +1,7 @@
-//! What each crate may depend on, as `cargo tree` sees it: the crates that do no
-//! I/O on nothing that does, and `ss` on nothing new from outside.
+//! The allowed dependencies of each crate, checked with `cargo tree`: crates without I/O
+//! depend on no crate with I/O, and `ss` on no further external crate.
 //!
-//! A crate from outside is added to these lists only with the reason for it.
+//! An external crate is added to these lists only with a reason.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 
 use sockdiag_testkit::skip;
 
-/// Everything that a crate is built from, direct or not, on one platform and
-/// with all features.  None of those before `sockdiag` does I/O.
+/// The direct and indirect dependencies of each crate, on one platform and with all features.
+/// None of the crates before `sockdiag` does I/O.
 const MAY_HAVE: [(&str, &[&str]); 5] = [
     ("sockdiag-wire", &[]),
     ("sockdiag-options", &[]),
@@ -65,12 +65,12 @@ const SS: [&str; 25] = [
     "zmij",
 ];
 
-/// On other platforms rustix has other things below it.
+/// On other platforms rustix has other dependencies.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// What cargo says that a package is built from, or why it cannot say so.
+/// The dependencies that cargo reports for a package, or why it cannot.
 fn built_from(package: &str) -> Result<BTreeSet<String>, String> {
-    // Cargo sets CARGO for the tests it runs; no other may be there.
+    // Cargo sets CARGO for the tests it runs; there may be no other cargo.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let out = Command::new(cargo)
         .args(["tree", "--offline", "--locked", "--all-features", "--edges", "normal,build"])
@@ -88,7 +88,7 @@ fn built_from(package: &str) -> Result<BTreeSet<String>, String> {
     Ok(names)
 }
 
-/// What draws on terminals, and who may be built from it.
+/// Crates that draw on terminals, and the packages that may depend on them.
 const OF_THE_SCREEN: [&str; 3] = ["ratatui", "crossterm", "signal-hook"];
 
 #[test]
@@ -101,7 +101,7 @@ fn only_the_screen_draws_on_terminals() {
         let drawing: Vec<_> = OF_THE_SCREEN.iter().filter(|name| found.contains(**name)).collect();
         match package {
             "sockdiag-cli" => assert_eq!(drawing.len(), OF_THE_SCREEN.len()),
-            // It makes frames, and knows no terminal.
+            // It makes frames but does not access a terminal.
             "sockdiag-screen" => assert_eq!(drawing, [&"ratatui"]),
             _ => assert!(drawing.is_empty(), "{package} is built from {drawing:?}"),
         }
@@ -120,7 +120,7 @@ fn crates_depend_on_what_they_may() {
         let allowed: BTreeSet<String> = allowed.iter().map(|name| (*name).to_owned()).collect();
         let new: Vec<_> = found.difference(&allowed).collect();
         assert!(new.is_empty(), "{package} depends on {new:?} by now");
-        // So that a list does not allow what nobody needs any more.
+        // Lists must not allow dependencies that nobody needs any more.
         let gone: Vec<_> = allowed.difference(&found).collect();
         assert!(gone.is_empty(), "{package} depends on {gone:?} no more");
     }
@@ -129,7 +129,7 @@ fn crates_depend_on_what_they_may() {
 /// The newest glibc that a program may need: that of RHEL 9.
 const GLIBC: (u32, u32) = (2, 34);
 
-/// The versions of glibc's symbols that a program needs.
+/// The glibc symbol versions that a program needs.
 fn versions(program: &std::path::Path) -> Result<BTreeSet<(u32, u32)>, String> {
     let out = Command::new("readelf").args(["--version-info", "--wide"]).arg(program).output();
     let out = out.map_err(|error| format!("no readelf here: {error}"))?;
@@ -143,7 +143,7 @@ fn versions(program: &std::path::Path) -> Result<BTreeSet<(u32, u32)>, String> {
     Ok(parsed.collect())
 }
 
-/// The release builds are looked at by `.ci/run`, which makes them.
+/// `.ci/run` checks the release builds, which it makes.
 #[test]
 fn no_newer_glibc_is_needed() {
     if !cfg!(target_env = "gnu") {

@@ -1,5 +1,5 @@
-//! `-K` and `-E`, in namespaces of their own: what is closed, what is left
-//! alone, and what is told of it.
+//! `-K` and `-E` in namespaces of the tests: which sockets are closed, which are left alone,
+//! and what is reported.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -45,7 +45,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A condition on processes that are not seen is no reason to close a socket.
+/// A condition on processes must not close a socket whose processes are hidden.
 #[test]
 fn a_socket_whose_processes_are_not_seen_is_left_alone() {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };
@@ -53,7 +53,7 @@ fn a_socket_whose_processes_are_not_seen_is_left_alone() {
     let left = || lines(&ours(&namespace, "-tnH state established").stdout).len();
     let there = left();
     assert!(there >= 2, "{there}");
-    // The processes of the zoo are outside this pid namespace.
+    // The zoo's processes are outside this pid namespace.
     let inside = |words: &[&str]| {
         let mut command = namespace.command("unshare");
         command.args(["--pid", "--fork", "--kill-child", "--mount-proc", OURS]).args(words);
@@ -71,8 +71,8 @@ fn a_socket_whose_processes_are_not_seen_is_left_alone() {
     assert_eq!(left(), 0, "{said}");
 }
 
-/// The connections of a listing, each by its two ends in one order: closing one
-/// end closes the other, and which comes first differs between namespaces.
+/// The connections of a listing, each as its two ends in a fixed order: closing one end closes
+/// the other, and which comes first differs between namespaces.
 fn ends(bytes: &[u8]) -> HashSet<(String, String)> {
     lines(bytes)
         .iter()
@@ -178,7 +178,7 @@ fn who_may_not_close_is_told_once_and_nothing_looks_closed() {
     );
 }
 
-/// A follower of events in a namespace; stopped by its process id.
+/// An `ss -E` in a namespace; stopped by its process id.
 struct Follower(Child);
 
 impl Follower {
@@ -197,7 +197,7 @@ impl Follower {
         !matches!(self.0.try_wait(), Ok(None))
     }
 
-    /// The first lines that it prints, and what it said on stderr.
+    /// The first lines of its output, and its stderr.
     fn read(mut self, count: usize) -> (Vec<String>, String) {
         let pipe = BufReader::new(self.0.stdout.take().expect("piped"));
         let reader =
@@ -228,11 +228,11 @@ fn every_destroyed_socket_is_shown_once() {
     let live = lines(&ours(&namespace, "-tneH state established").stdout);
     assert_eq!(live.len(), 10_000);
     let follower = Follower::start(Command::new(OURS), &namespace, &["-tEHne"]);
-    // A socket is destroyed when nobody holds it any more.
+    // A socket is destroyed when its last holder closes it.
     let closer = std::thread::spawn(move || drop(holder));
     let (shown, errors) = follower.read(10_000);
     closer.join().expect("it closed them");
-    // Addresses are partly cleared by then; the cookie tells.
+    // Addresses are partly cleared by then, so the cookie identifies a socket.
     let cookie =
         |line: &String| line.split_whitespace().find(|word| word.starts_with("sk:")).map(str::to_owned);
     let distinct: HashSet<String> = shown.iter().filter_map(cookie).collect();
@@ -271,9 +271,8 @@ fn events_look_as_the_reference_shows_them() {
     }
 }
 
-/// All that two followers of the same events print, once neither has printed
-/// anything for a while and they have printed as much as each other, or in half
-/// a minute.
+/// The output of two followers of the same events, once neither has printed anything for a
+/// while and both have printed the same amount, or after half a minute.
 fn read_both(left: Follower, right: Follower) -> (Vec<String>, Vec<String>) {
     const QUIET: Duration = Duration::from_millis(100);
     let [left, right] = [left, right].map(Reading::of);
@@ -288,7 +287,7 @@ fn read_both(left: Follower, right: Follower) -> (Vec<String>, Vec<String>) {
     (left.stop(), right.stop())
 }
 
-/// What a follower has printed so far.
+/// A follower and its output so far.
 struct Reading {
     follower: Follower,
     text: Arc<Mutex<Vec<u8>>>,
@@ -313,7 +312,7 @@ impl Reading {
         lines(&self.text.lock().expect("no panic")).len()
     }
 
-    /// Its lines in the order in which they were printed.
+    /// The lines in the order in which they were printed.
     fn stop(self) -> Vec<String> {
         drop(self.follower);
         self.reader.join().expect("the reader ends with the pipe");
@@ -367,7 +366,7 @@ fn who_asks_is_told_what_became_of_the_sockets() {
     if told.starts_with("SOCK_DESTROY answers") {
         skip!("this kernel or this user cannot close sockets");
     }
-    // To close one end of a connection is to close the other.
+    // Closing one end of a connection closes the other.
     let gone = 2 - listed;
     let wanted = if gone == 0 { String::new() } else { format!(", {gone} already gone") };
     let plural = if listed == 1 { "" } else { "s" };
@@ -383,7 +382,7 @@ fn events_are_lines_of_json() {
     let mut command = namespace.command(OURS);
     command.args(["-tnE", "--jsonl", "--limit", "1"]).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut watching = command.spawn().expect("ours runs");
-    // It ends with the first event, which the end of the zoo brings once it listens.
+    // It ends with its first event, which closing the zoo causes once it listens.
     let listens = || namespace.followers().is_ok_and(|followers| !followers.is_empty());
     assert!(until(|| listens() || !matches!(watching.try_wait(), Ok(None))), "it never joined the groups");
     drop(zoo);
@@ -418,7 +417,8 @@ fn what_is_closed_does_not_depend_on_the_output() {
             let said = String::from_utf8_lossy(&out.stderr).into_owned();
             let left = ours(&namespace, "-tnH state established");
             assert!(left.stdout.is_empty(), "{form} {is_full}: {said}{} left", lines(&left.stdout).len());
-            // In text SIGPIPE ends ours as it ends the reference, but after all are closed.
+            // In text format SIGPIPE kills ours as it kills the reference, but only after all
+            // are closed.
             let wanted = match (form, is_full) {
                 ("", false) => None,
                 ("", true) | (_, false) => Some(0),
@@ -469,7 +469,7 @@ fn events_say_when_they_arrived() {
         // 2026-11-29T04:42:30.350123456Z
         assert_eq!((text.len(), text.get(4..5), text.get(19..20)), (30, Some("-"), Some(".")), "{line}");
     }
-    // How long it lasted is not told, but how long it was busy and silent.
+    // The duration of a connection is not reported, but its busy and silent times are.
     let zoo = Zoo::start(&namespace, &["tcp-established"]).unwrap_or_else(|why| panic!("{why}"));
     let columns =
         ["-tnEH", "--csv", "--columns", "event.time,busy_time_us,tcp.last_data_sent_ms,tcp.last_ack_recv_ms"];
@@ -479,7 +479,7 @@ fn events_say_when_they_arrived() {
     let [line] = lines.as_slice() else { panic!("{errors}") };
     let numbers: Vec<Option<u64>> = line.split(',').skip(1).map(|cell| cell.parse().ok()).collect();
     assert!(numbers.len() == 3 && numbers.iter().all(Option::is_some), "{line}");
-    // What is listed is no event.
+    // A listed socket is not an event.
     let _zoo = Zoo::start(&namespace, &["tcp-idle"]).unwrap_or_else(|why| panic!("{why}"));
     let listed = text(&ours(&namespace, "-tanH --columns event.time,local.port").stdout);
     assert!(listed.lines().all(|line| line.trim_start().starts_with("- ")), "{listed}");

@@ -1,5 +1,5 @@
-//! Filters that leave room for one connection: it is asked for by its
-//! identity, and shown as a listing of everything would show it.
+//! Filters that can match only one connection: it is requested by its identity, and shown as
+//! in a full listing.
 
 use std::path::Path;
 use std::process::Command;
@@ -24,7 +24,7 @@ fn rows(outcome: &Outcome) -> usize {
     String::from_utf8_lossy(&outcome.stdout).lines().count()
 }
 
-/// Connections of every state and both families, pinned in several ways.
+/// Connections of every state and both families, identified in several ways.
 #[test]
 fn a_pinned_connection_is_shown_as_in_a_listing() {
     let Some(namespace) = Namespace::or_skip() else { return };
@@ -43,7 +43,7 @@ fn a_pinned_connection_is_shown_as_in_a_listing() {
     }
 }
 
-/// Leaves out what ticks: `timer:(...)`.
+/// Removes `timer:(...)`, which changes with time.
 fn timers(bytes: &mut Vec<u8>) {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let mut rest = text.as_str();
@@ -55,7 +55,7 @@ fn timers(bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(rest.as_bytes());
 }
 
-/// The row of COMPAT.md: a twin stays unseen.
+/// The row of COMPAT.md: a second socket with the same identity is not shown.
 #[test]
 fn a_connection_is_asked_for_by_its_identity() {
     let Some(namespace) = Namespace::or_skip() else { return };
@@ -68,7 +68,7 @@ fn a_connection_is_asked_for_by_its_identity() {
     let Some([theirs, ours, _]) = both(&namespace, pinned) else { return };
     assert_eq!((rows(&theirs), rows(&ours)), (2, 1));
     assert!(!String::from_utf8_lossy(&ours.stdout).contains("%lo"), "the newer one");
-    // Anything that leaves room for another connection shows both.
+    // A filter that could match another connection shows both.
     for open in ["-tanH src 127.0.0.1:15218 dst 127.0.0.1", "-tanH sport = 15218"] {
         let Some([theirs, ours, _]) = both(&namespace, open) else { return };
         assert_eq!(rows(&theirs), 2);

@@ -1,7 +1,7 @@
-//! What is said about filters that are wrong: the reference's words and exit
-//! status, for two hundred of them; and what ours adds for people.
+//! The messages for invalid filters: the reference's wording and exit status for two hundred
+//! of them, and what ours adds for people.
 //!
-//! The words stand here once more; each test holds one program to them.
+//! The wording is repeated here, so each test checks one program against it.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -11,7 +11,7 @@ use sockdiag_testkit::reference::Reference;
 use sockdiag_testkit::skip;
 use sockdiag_testkit::wrong_filters::{WRONG, Wrong};
 
-/// What is written before the help, and the exit status.
+/// The message before the help, and the exit status.
 fn said(wrong: Wrong) -> (String, i32) {
     const HOST: &str = "Cannot parse dst/src address.";
     let text = match wrong {
@@ -52,14 +52,14 @@ fn the_reference_says_this() {
     says_so(|| reference.command());
 }
 
-/// Of a word that is a field's name ours may know a condition, so it says more
-/// to people only: stderr is no terminal here.
+/// If an unknown word is the name of a field, ours says more, but only to people: stderr is
+/// not a terminal here.
 #[test]
 fn ours_says_the_same() {
     says_so(|| Command::new(env!("CARGO_BIN_EXE_ss")));
 }
 
-/// What ours says to a person, and in a pipe.
+/// The messages of ours on a terminal, and in a pipe.
 fn told(words: &[&str]) -> [String; 2] {
     let run = |words: &[&str]| {
         let out = Command::new(env!("CARGO_BIN_EXE_ss"))
@@ -105,7 +105,7 @@ fn an_error_ends_with_one_hint() {
         assert!(!pipe.contains("try: ") && (is_ours || !pipe.contains("did you mean")), "{pipe}");
         assert!(!pipe.contains('^'), "{pipe}");
     }
-    // A shell made names of files of the pattern above: those of this crate.
+    // The shell expanded the pattern above to names of files in this crate.
     assert!(std::path::Path::new("src").exists() && std::path::Path::new("tests").exists());
 }
 
@@ -124,7 +124,7 @@ fn what_is_rarely_meant_is_told_to_people() {
     }
 }
 
-/// What could not be meant, or never holds, is refused with what would be right.
+/// Conditions that make no sense or never match are rejected, with a suggestion.
 #[test]
 fn what_cannot_be_meant_is_refused() {
     for (words, want) in [
@@ -187,7 +187,7 @@ fn what_cannot_be_meant_is_refused() {
     }
 }
 
-/// Where nothing was shown people are told what may be why.
+/// If nothing is shown, people get a hint why.
 #[test]
 fn why_nothing_is_shown_is_told_to_people() {
     let narrow =
@@ -226,8 +226,8 @@ fn why_nothing_is_shown_is_told_to_people() {
     }
 }
 
-/// Whoever spells an option of ours almost right learns it in a pipe, too, behind what
-/// the reference says; its beginnings stay the reference's errors.
+/// A near miss of one of our options gets a hint even in a pipe, after the reference's
+/// message; abbreviations get only the reference's error.
 #[test]
 fn options_of_ours_that_are_almost_right_are_known_in_pipes() {
     for (words, meant) in [
@@ -247,7 +247,7 @@ fn options_of_ours_that_are_almost_right_are_known_in_pipes() {
     }
 }
 
-/// The reference's help says nothing of them, so it does not hide what is wrong.
+/// The reference's help does not list our options, and would only hide the error message.
 #[test]
 fn errors_of_our_own_options_print_no_help() {
     for words in [
@@ -262,10 +262,11 @@ fn errors_of_our_own_options_print_no_help() {
     ] {
         let [people, pipe] = told(&words.split(' ').collect::<Vec<_>>());
         assert!(!people.is_empty() && !people.contains("Usage: ss"), "{words}: {people}");
-        // A name that the reference lacks as well is its error, in its words.
+        // A name that the reference lacks as well gets the reference's error.
         assert_eq!(pipe.contains("Usage: ss"), words == "--colums", "{words}: {pipe}");
     }
-    // Its own errors have it: before what is wrong for people, behind it for scripts.
+    // The reference's own errors include the help: for people before the message, for scripts
+    // after it.
     let [people, pipe] = told(&["-f", "nothing"]);
     assert!(
         people.starts_with("Usage: ss") && people.ends_with("ss: \"nothing\" is invalid family\n"),

@@ -1,10 +1,10 @@
-//! Recordings of every family on four kernels, replayed without them.
+//! Recordings of every family on four kernels, replayed without those kernels.
 //!
-//! Each case is the netlink traffic of one run of the reference, answered by
-//! `nlplay.so` (LD_PRELOAD) to ours, over the /proc of that moment; what ours
-//! prints must be what the reference printed.  One unix socket's name holds a
-//! newline, which ours escapes: there the recorded bytes are escaped in the same
-//! way, and how many blanks pad the columns does not count.
+//! Each case is the netlink traffic of one run of the reference, which `nlplay.so`
+//! (LD_PRELOAD) replays to ours, with the /proc of that moment; ours must print what the
+//! reference printed.  The name of one unix socket contains a newline, which ours escapes:
+//! there the recorded output is escaped in the same way, and the padding of columns is
+//! ignored.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -24,9 +24,9 @@ mod text;
 
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 
-/// Not replayed: they need bpf(2) of the recorded kernel (its maps and their
-/// types; `differential` shows storage live), write a file, show
-/// ss's own process, or read /proc/TID, which a copy of /proc cannot hide.
+/// Not replayed: cases that need bpf(2) of the recorded kernel (its maps and their types; the
+/// `differential` test covers storage live), write a file, show ss's own process, or read
+/// /proc/TID, which a copy of /proc cannot hide.
 const NOT_REPLAYED: &[&str] = &["tcp-bpf-maps", "dump-file", "netlink-names", "tcp-threads"];
 
 /// One line of the index.
@@ -37,15 +37,14 @@ struct Case {
     args: Vec<String>,
 }
 
-/// Unpacks the recordings and builds what answers from them, in a directory of
-/// this name.
+/// Unpacks the recordings and builds the replayer, in a directory with this name.
 fn prepared(name: &str) -> Result<(PathBuf, PathBuf), String> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&scratch);
     fs::create_dir_all(&scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
     let archive = here.join("tests/fixtures/recordings.tar.xz");
-    // Python's library reads xz by itself.
+    // Python's standard library can read xz.
     run(Command::new("python3")
         .args(["-c", "import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])"])
         .arg(archive)
@@ -65,7 +64,7 @@ fn run(command: &mut Command) -> Result<Output, String> {
     }
 }
 
-/// How a command is given mounts of its own, if this user may.
+/// The options of unshare(1) for a mount namespace, if this user may make one.
 fn unshare() -> Option<Vec<&'static str>> {
     [vec!["-m"], vec!["-rm"]].into_iter().find(|flags| {
         Command::new("unshare")
@@ -84,7 +83,7 @@ fn cases(root: &Path) -> Vec<Case> {
         let words: Vec<&str> = line.split('\t').collect();
         let [kernel, reference, name, status, args] = words[..] else { panic!("index.tsv: {line}") };
         let dccp = name.starts_with("dccp-");
-        // 7.3 has no DCCP: these cases are of an older reference.
+        // 7.3 has no DCCP: these cases are recorded from an older reference.
         let wanted = match reference {
             "iproute2-7.3.0" => !dccp,
             "ref-7.1.0" => dccp,
@@ -107,7 +106,7 @@ impl Case {
         self.play_with(flags, player, &self.args)
     }
 
-    /// The same recording with other arguments, which it answers as it can.
+    /// Replays the recording with other arguments, as far as it has answers.
     fn play_with(&self, flags: &[&str], player: &Path, args: &[String]) -> Output {
         let sys = self.directory.join("sys");
         Command::new("unshare")
@@ -126,13 +125,14 @@ impl Case {
             .expect("unshare ran before")
     }
 
-    /// What is wrong with what ours did, if anything.
+    /// The difference between our output and the recorded one, if any.
     fn judge(&self, got: &Output) -> Option<String> {
         let recorded = fs::read(self.directory.join(format!("{}.out", self.name))).expect("an output each");
         let (recorded, escaped) = escape(&recorded);
         let (want, have) =
             if escaped { (squeeze(&recorded), squeeze(&got.stdout)) } else { (recorded, got.stdout.clone()) };
-        // "events" was ended by a signal, its last lines unwritten; here by the recording's end.
+        // "events" was killed with its last lines unwritten; the replay ends when the
+        // recording does.
         if self.name == "events" {
             let want = want.trim_ascii_end();
             return (!have.starts_with(want)).then(|| first_difference(want, &have));
@@ -145,11 +145,10 @@ impl Case {
     }
 }
 
-/// The one name in the recordings that holds a control character, and how ours
-/// prints it.
+/// The only name in the recordings with a control character, and how ours prints it.
 const ODD_NAME: (&[u8], &[u8]) = (b"/run/zoo with space\n", b"/run/zoo with space\\012");
 
-/// The recorded output with that name escaped, and whether it held it.
+/// The recorded output with that name escaped, and whether it contained it.
 fn escape(bytes: &[u8]) -> (Vec<u8>, bool) {
     let (raw, escaped) = ODD_NAME;
     let mut out = Vec::with_capacity(bytes.len());
@@ -165,7 +164,7 @@ fn escape(bytes: &[u8]) -> (Vec<u8>, bool) {
     (out, found)
 }
 
-/// Runs of blanks as one, none at the end of a line.
+/// Replaces runs of blanks by one, and removes them at the ends of lines.
 fn squeeze(bytes: &[u8]) -> Vec<u8> {
     let mut out: Vec<u8> = Vec::with_capacity(bytes.len());
     for byte in bytes {
@@ -215,19 +214,19 @@ fn recordings_of_four_kernels_replay() {
     for (kernel, count) in &agreed {
         let _ = writeln!(text, "  {count:6} {kernel}");
     }
-    // Past the harness, which hides what a passing test prints.
+    // Writes directly: the test harness hides what a passing test prints.
     let _ = std::io::stderr().write_all(text.as_bytes());
     assert!(wrong.is_empty(), "{wrong}");
     assert!(agreed.len() == 4 && total >= 350, "only {total} recorded runs");
 }
 
-/// Whether a case lists sockets, and to an end.
+/// Whether a case is a complete listing of sockets.
 fn lists(case: &Case) -> bool {
     case.status == 0 && !["summary", "summary-with-list", "events", "kill"].contains(&case.name.as_str())
 }
 
-/// A socket tells its own settings, an association everything else; neither tells zeros of
-/// what it does not know.
+/// A socket reports its own settings, an association everything else; neither reports zeros
+/// for unknown values.
 #[test]
 fn sctp_sockets_and_associations_tell_what_is_theirs() {
     let Some(flags) = unshare() else { skip!("no mount namespace for this user") };
@@ -247,7 +246,7 @@ fn sctp_sockets_and_associations_tell_what_is_theirs() {
         let out = with(&[]);
         for socket in schema::lines(&validator, &out, &case.name) {
             let Some(told) = socket["sctp"].as_object() else { continue };
-            // The zoo's one-to-many sockets; the others are one-to-one.
+            // These ports are the zoo's one-to-many sockets; all others are one-to-one.
             let port = socket["local"]["port"].as_u64().expect("a port");
             let is_many = [7003, 17003, 18003].contains(&port);
             if told.contains_key("tag") {
@@ -265,7 +264,7 @@ fn sctp_sockets_and_associations_tell_what_is_theirs() {
         }
         let count = |filter: &str| schema::lines(&validator, &with(&[filter]), &case.name).len();
         assert_eq!(count("sctp.type = one-to-one"), one_to_one);
-        // The zoo's sockets never close idle associations, which a zero says.
+        // Zero means that idle associations are never closed, as for all sockets of the zoo.
         let reported = count("sctp.autoclose_s = *");
         assert!(reported > 0, "{}", case.name);
         for same in ["sctp.autoclose_s = 0", "sctp.autoclose_s = unlimited", "sctp.autoclose_s != 30"] {
@@ -302,7 +301,7 @@ fn recordings_as_json_fit_the_schema() {
             *kinds.entry(kind).or_default() += 1;
             sockets += 1;
         }
-        // What was recorded with every option answers every option.
+        // A recording made with every option can answer every option.
         if case.name == "tcp-all-everything" {
             let play = |args: &str| {
                 let args: Vec<String> = args.split(' ').map(str::to_owned).collect();

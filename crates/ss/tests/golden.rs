@@ -1,8 +1,8 @@
-//! What the reference printed for recordings of real kernels, and what ours
-//! prints for them: the same bytes, without the reference at hand.
+//! Compares our output for recordings of real kernels with the stored output of the reference,
+//! without needing the reference.
 //!
-//! `golden/README.md` says what the files are; `cargo xtask goldens` makes
-//! them.  Where the reference can be had, `tests/differential` compares more.
+//! `golden/README.md` describes the files; `cargo xtask goldens` makes them.  If the reference
+//! is available, `tests/differential` compares more.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -23,7 +23,7 @@ use sockdiag_testkit::compare::{Case, Difference, Ended, Outcome, run};
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
-/// What must occur in the outputs, or agreement says little: states, kinds of
+/// Tokens that must occur in the outputs, or agreement would prove little: states, kinds of
 /// timers, and the tokens of every block.
 const TOKENS: &[&str] = &[
     "ESTAB ",
@@ -119,11 +119,11 @@ const TOKENS: &[&str] = &[
 struct Entry {
     /// The command line, environment first.
     line: String,
-    /// What the reference said.
+    /// The reference's outcome.
     said: Outcome,
 }
 
-/// Reads a transcript; `None` if it is not one.
+/// Parses a transcript; `None` if it is malformed.
 fn entries(bytes: &[u8]) -> Option<Vec<Entry>> {
     let mut entries = Vec::new();
     let mut rest = bytes;
@@ -193,7 +193,7 @@ fn ours_prints_what_the_reference_printed() {
     assert!(wrong.is_empty(), "{wrong}");
     assert!(missing.is_empty(), "no output holds {missing:?}");
     assert!(outputs >= 450 && kernels.len() >= 5, "only {outputs} outputs of {} kernels", kernels.len());
-    // Past the harness, which hides what a passing test prints.
+    // Writes directly: the test harness hides what a passing test prints.
     let _ = writeln!(std::io::stderr(), "golden: {outputs} outputs of {} kernels agree", kernels.len());
 }
 

@@ -1,7 +1,7 @@
-//! Dumps that the kernel says it could not read at one go.
+//! Dumps that the kernel reports as interrupted (`NLM_F_DUMP_INTR`).
 //!
-//! The reference shows what there was and says so.  Ours asks again while no
-//! row has reached the listing, and says so if that did not help.
+//! The reference shows the rows it got and prints a warning.  Ours repeats the dump as long as
+//! no row has been shown, and prints the warning if that did not help.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -22,7 +22,7 @@ const UDP: u8 = 17;
 const INET: u8 = 2;
 const INET6: u8 = 10;
 
-/// A socket of a family with a port, which no process holds.
+/// A socket of this family and port, which no process holds.
 fn row(family: u8, port: u16) -> Vec<u8> {
     let mut payload = vec![0; 72];
     payload[0] = family;
@@ -35,7 +35,7 @@ fn rows(ports: &[u16]) -> Vec<u8> {
     ports.iter().flat_map(|port| row(INET, *port)).collect()
 }
 
-/// The ports of a listing and what was said.
+/// The ports in a listing, and its stderr.
 fn listed(program: Command, name: &str, words: &str, talk: &Talk) -> (Vec<u16>, String) {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("interrupted-{name}"));
     talk.write(&path).expect("the test's own file");
@@ -71,16 +71,16 @@ fn interrupted_dumps_are_repeated_before_the_first_row() {
     let refused = once.clone().inet(INET, UDP, &[replies::refusal(12)]);
     let twice = whole(torn(torn(Talk::new(), &[1]), &[2]), &[3, 4]);
     for (name, words, talk, ours, note) in [
-        // -p holds rows back, so that the listing has none yet.
+        // -p holds rows back, so nothing has been shown yet.
         ("held", "-4HOuanp", &then_whole, &[3][..], ""),
         ("held-late", "-4HOuanp", &late_then_whole, &[3], ""),
         ("held-twice", "-4HOuanp", &twice, &[3, 4], ""),
         ("held-never", "-4HOuanp", &never, &[6], NOTE),
-        // Without it the first row is shown already.
+        // Without -p the first row has been shown already.
         ("shown", "-4HOuan", &then_whole, &[1, 2], NOTE),
-        // What the filter refuses is no row of the listing.
+        // A row that the filter rejects does not count as shown.
         ("none-wanted", "-4HOuan sport = 3", &then_whole, &[3], ""),
-        // A repetition that brings nothing leaves what there is.
+        // A repetition without rows keeps the rows of the first dump.
         ("refused", "-4HOuanp", &refused, &[1, 2], NOTE),
         ("unanswered", "-4HOuanp", &once, &[1, 2], NOTE),
     ] {
@@ -96,7 +96,7 @@ fn interrupted_dumps_are_repeated_before_the_first_row() {
     }
 }
 
-/// Rows that were replaced do not count.
+/// Rows that a repetition replaced do not count.
 #[test]
 fn a_repeated_dump_has_as_many_rows_as_are_shown() {
     let Some(_) = ready() else { return };

@@ -1,10 +1,9 @@
-//! So many sockets that the listing is printed in several windows: output of
-//! the reference and of ours must be equal to the last byte.
+//! So many sockets that the listing is printed in several windows: the outputs of the
+//! reference and ours must be equal to the last byte.
 //!
-//! A window is full at about five mebibytes of text, and widths only grow
-//! from one to the next, so small listings cannot show a difference here.
-//! What ticks between two runs is compared in a recording of the same
-//! sockets.
+//! A window holds about five mebibytes of text, and column widths only grow from one to the
+//! next, so small listings cannot show a difference here.  Values that change with time are
+//! compared in a recording of the same sockets.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +18,7 @@ use sockdiag_testkit::skip;
 
 /// The program under test.
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
-/// Text that fills a window for certain.
+/// More text than one window holds.
 const WINDOW: u64 = 5 << 20;
 
 fn case(words: &str) -> Case<'static> {
@@ -31,7 +30,7 @@ fn temporary(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
-/// Every case must be judged, and agree.
+/// Asserts that every case can be compared and agrees.
 #[track_caller]
 fn check<const N: usize>(cases: [Case<'_>; N]) {
     let report = run_cases(cases, Path::new(OURS)).unwrap_or_else(|why| panic!("{why}"));
@@ -60,7 +59,7 @@ fn forty_thousand_live_sockets() {
     assert!(out.status.success(), "{out:?}");
     drop(holder);
     let both = recording::cut_done(&fs::read(&path).unwrap());
-    // Both ends of each connection, and the end.
+    // Both ends of each connection, and the end message.
     assert_eq!(recording::messages(&both).len(), 2 * CONNECTIONS as usize + 1);
     fs::write(&path, both).unwrap();
     check(["-tan", "-tani", "-tanemoi", "-tanOi"].map(|line| case(line).env("TCPDIAG_FILE", &path)));
@@ -74,13 +73,13 @@ fn a_hundred_and_fifty_thousand_recorded_sockets_of_every_shape() {
         skip!("no reference: {why}");
     }
     let random = recording::random(&mut fastrand::Rng::with_seed(2026), ROWS);
-    // Other protocols' layouts have tests of their own.
+    // Other protocols' layouts have their own tests.
     let random = recording::retype(&random, attr::PROTOCOL, 200);
     let both = recording::cut_done(&random);
     assert_eq!(recording::messages(&both).len(), ROWS + 1);
     let path = temporary("many-recorded");
     fs::write(&path, both).unwrap();
-    // Even the shortest listing takes more than one window, without its blanks.
+    // Even the shortest listing exceeds one window, not counting padding.
     let shortest = ROWS as u64 * "ESTAB0     0     0.0.0.0:10.0.0.0:1".len() as u64;
     assert!(shortest > WINDOW);
     let lines = ["-tan", "-tane", "-tani", "-tanemoi --tos", "-tanHQO -i"];

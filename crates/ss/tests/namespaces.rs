@@ -43,12 +43,12 @@ impl Holder {
         Self(command.expect("sleep starts"))
     }
 
-    /// As JSON lists it.
+    /// The holder as JSON lists it.
     fn entry_in_json(&self) -> String {
         format!("\"pid\":{},", self.0.id())
     }
 
-    /// As `users:` and `peer:` list it.
+    /// The holder as `users:` and `peer:` list it.
     fn entry(&self) -> String {
         format!("((\"sleep\",pid={},fd=0))", self.0.id())
     }
@@ -56,7 +56,7 @@ impl Holder {
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        // Both fail only when it is gone already.
+        // Both fail only if the process is already gone.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -65,20 +65,20 @@ impl Drop for Holder {
 fn ss(words: &str) -> Output {
     let out = Command::new(OURS).args(words.split(' ')).stdin(Stdio::null()).output().expect("ours runs");
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    // The machine may have processes that even root may not look into.
+    // The machine may have processes that even root may not inspect.
     let others: Vec<&str> = said.lines().filter(|line| !line.contains("namespaces may be missing")).collect();
     assert!(others.is_empty(), "{words}: {said}");
     assert!(out.status.success(), "{words}");
     out
 }
 
-/// The rows of a listing, with one blank for many.  Names may hold any bytes.
+/// The rows of a listing, with single blanks.  Names may contain any bytes.
 fn rows(words: &str) -> Vec<String> {
     let text = String::from_utf8_lossy(&ss(words).stdout).into_owned();
     text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
-/// The only row that holds all of these.
+/// The only row that contains all of these parts.
 fn row<'r>(rows: &'r [String], parts: &[&str]) -> &'r str {
     let mut found = rows.iter().filter(|row| parts.iter().all(|part| row.contains(part)));
     match (found.next(), found.next()) {
@@ -121,7 +121,7 @@ fn both_ends_are_named_across_three_namespaces() {
     let inode = |namespace: &Namespace| namespace.inode().expect("it has one").to_string();
     let (in_a, in_b, in_c) = (inode(&a), inode(&b), inode(&c));
 
-    // TCP from b to a, UDP between b and c.
+    // TCP from namespace b to a, UDP between b and c.
     let listener = inside(&a, || TcpListener::bind("198.51.100.1:7001"));
     let (server, client) = tcp_pair(&listener, || inside(&b, || TcpStream::connect("198.51.100.1:7001")));
     let client_port = client.local_addr().expect("bound").port();
@@ -134,7 +134,7 @@ fn both_ends_are_named_across_three_namespaces() {
     };
     let udp_b = inside(&b, udp("203.0.113.1:7002", "203.0.113.2:7003"));
     let udp_c = inside(&c, udp("203.0.113.2:7003", "203.0.113.1:7002"));
-    // The same loopback connection in a and in c.
+    // The same loopback connection in both a and c.
     let loopback = || {
         let listener = TcpListener::bind("127.0.0.1:7004")?;
         let there = UdpSocket::bind("127.0.0.1:0")?; // nobody's peer
@@ -142,7 +142,7 @@ fn both_ends_are_named_across_three_namespaces() {
         Ok((listener.accept()?.0, client, there))
     };
     let (lo_server_a, lo_client_a, _bystander) = inside(&a, loopback);
-    // A unix socket of a, connected to from c.
+    // A unix socket in a, with a connection from c.
     let path = std::env::temp_dir().join(format!("netns-test-{}.sock", std::process::id()));
     let _ = std::fs::remove_file(&path);
     let bound = path.clone();
@@ -174,19 +174,19 @@ fn both_ends_are_named_across_three_namespaces() {
         let row = row(&all, &parts);
         assert!(row.starts_with(parts[0]) && row.ends_with(&want), "{row}\nlacks {want}");
     }
-    // The kernel makes the accepted end in the namespace that connects.
+    // The kernel creates the accepted end in the namespace of the connecting process.
     for (users, peer) in [(&unix_server, &unix_client), (&unix_client, &unix_server)] {
         let want = format!("users:{} peer:{}", users.entry(), peer.entry());
         let row = row(&all, &["u_str ESTAB", &want]);
         assert!(row.starts_with(&in_c), "{row}");
     }
 
-    // Other ends are found where they are not listed themselves.
+    // Other ends are found even in namespaces that are not listed.
     let one = rows(&format!("--netns pid:{} -tnpH --peers sport = :7001", a.pid()));
     assert_eq!(one.len(), 1, "{one:?}");
     assert!(one[0].ends_with(&format!("peer:{} peer-netns:{in_b}", client.entry())), "{one:?}");
 
-    // Everything is found among all, whatever else there is, and the same in JSON.
+    // With all namespaces listed, the other end is still found, and JSON agrees.
     let found = rows(&format!("--netns all -tnpHO --peers sport = :7001 and netns.inode = {in_a}"));
     let [found] = found.as_slice() else { panic!("{found:?}") };
     assert!(found.ends_with(&format!("peer:{} peer-netns:{in_b}", client.entry())), "{found}");
@@ -200,7 +200,7 @@ fn both_ends_are_named_across_three_namespaces() {
     ] {
         assert!(json.contains(&part), "no {part} in {json}");
     }
-    // Everything that is known of a process is known of the other end's.
+    // Every field of a process is also available for the other end's process.
     let csv = format!(
         "--netns {list} -tnH --csv --columns peer.pid,peer.comm,peer.cmdline,peer.uid,peer.user sport = :7001"
     );
@@ -220,7 +220,7 @@ fn both_ends_are_named_across_three_namespaces() {
     assert!(rows(&format!("--netns {list} -tnH netns.inode = {in_a} and dport = :7001")).is_empty());
     assert_eq!(client_port, client_port_of(row(&all, &[&in_b, "198.51.100.1:7001 users"])));
 
-    // The name of an interface means what it means where the socket is.
+    // An interface name is resolved in the socket's own namespace.
     if b.second_device() == Some("veth0") {
         let addr = SocketAddrV6::new("fe80::1".parse().expect("an address"), 7009, 0, netns::SECOND);
         let _bound = inside(&b, move || UdpSocket::bind(addr));
@@ -231,8 +231,7 @@ fn both_ends_are_named_across_three_namespaces() {
     }
 }
 
-/// Another user, who is root in a network namespace of his, gives himself any
-/// address there.
+/// Another user, who is root in their own network namespace, can use any address there.
 #[test]
 fn who_makes_a_namespace_of_his_own_forges_no_other_end() {
     if !is_root() {
@@ -269,13 +268,13 @@ fn who_makes_a_namespace_of_his_own_forges_no_other_end() {
         other => panic!("{words}: {other:?}"),
     };
 
-    // The other end of this one is outside the machine.
+    // The other end of this socket is outside the machine.
     let _victim = udp_in(&a, "198.51.100.1:7501", "198.51.100.2:443");
     assert!(!only("-un sport = :7501").contains("peer"));
     let forger = udp_in(&his[0], "198.51.100.2:443", "198.51.100.1:7501");
     let shown = only("-un sport = :7501");
     assert!(shown.ends_with(&format!(" peer:{}{claimed}", forger.entry())), "{shown}\nlacks {claimed}");
-    // What has no room for a mark has no such peer.
+    // Fields that cannot show a mark do not report such a peer.
     let columns = list("-un --columns peer.processes,peer.inode,peer.claimed_by_uid sport = :7501");
     assert!(columns.len() == 1 && columns[0].ends_with(" - - 5555"), "{columns:?}");
     assert!(list("-un peer.inode > 0 and sport = :7501").is_empty());
@@ -283,23 +282,23 @@ fn who_makes_a_namespace_of_his_own_forges_no_other_end() {
     let json = String::from_utf8(ss(&format!("--netns pid:{} -unj --peers sport = :7501", a.pid())).stdout);
     let json = json.expect("JSON");
     assert!(json.contains("\"claimed_by_uid\":5555") && !json.contains(&forger.entry_in_json()), "{json}");
-    // A second one leaves it in doubt, and says nothing.
+    // A second candidate makes the peer ambiguous, so none is reported.
     let second = udp_in(&his[1], "198.51.100.2:443", "198.51.100.1:7501");
     assert!(!only("-un sport = :7501").contains("peer"));
     drop((forger, second));
 
-    // The true other end is in a namespace of root's, and not hidden by his.
+    // The true other end is in a namespace of root, and the forged one does not hide it.
     let _here = udp_in(&a, "198.51.100.1:7502", "198.51.100.2:443");
     let there = udp_in(&b, "198.51.100.2:443", "198.51.100.1:7502");
     let forger = udp_in(&his[0], "198.51.100.2:443", "198.51.100.1:7502");
     let shown = only("-un sport = :7502");
     assert!(shown.ends_with(&format!(" peer:{} peer-netns:{}", there.entry(), inode(&b))), "{shown}");
-    // His own socket says that one of root's is its other end.
+    // In the user's own listing, a socket of root is reported with a mark.
     let of_his = rows(&format!("--netns pid:{} -unH --peers sport = :443", his[0].pid()));
     assert!(of_his.iter().all(|row| row.ends_with("(uid 5555)") || !row.contains("peer:")), "{of_his:?}");
     drop(forger);
 
-    // Two ends of his own are so without a mark.
+    // Two ends that both belong to the user are reported without a mark.
     let listener = inside(&his[0], || TcpListener::bind("198.51.100.2:7503"));
     let (server, client) =
         tcp_pair(&listener, || inside(&his[0], || TcpStream::connect("198.51.100.2:7503")));
@@ -307,7 +306,7 @@ fn who_makes_a_namespace_of_his_own_forges_no_other_end() {
     let own = rows(&format!("--netns pid:{} -tnH --peers dport = :7503", his[0].pid()));
     assert!(own.len() == 1 && own[0].ends_with(&format!(" peer:{}", server.entry())), "{own:?}");
 
-    // A connection that still is made is no end of one that stands.
+    // A connection that is still being made is not the other end of an established one.
     let listener = inside(&b, || TcpListener::bind("198.51.100.2:7504"));
     let (far, near) = tcp_pair(&listener, || inside(&a, || TcpStream::connect("198.51.100.2:7504")));
     let port = near.local_addr().expect("bound").port();
@@ -318,7 +317,7 @@ fn who_makes_a_namespace_of_his_own_forges_no_other_end() {
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::NONBLOCK, None)?;
         let end = |last, port| SocketAddrV4::new(std::net::Ipv4Addr::new(198, 51, 100, last), port);
         bind(&socket, &end(2, 7504))?;
-        // Nobody has the address, so nobody answers.
+        // Nobody has this address, so there is no answer.
         let _ = connect(&socket, &end(1, port));
         Ok(socket)
     });
@@ -328,7 +327,7 @@ fn who_makes_a_namespace_of_his_own_forges_no_other_end() {
     assert!(!only("-tn dport = :7504").contains("peer"), "{:?}", only("-tn dport = :7504"));
 }
 
-/// The port of the local end of a row with a namespace and states.
+/// The port of the row's local end.
 fn client_port_of(row: &str) -> u16 {
     let local = row.split(' ').find(|word| word.starts_with("198.51.100.2:")).expect("its end");
     local.parse::<SocketAddr>().expect("an address").port()
@@ -344,7 +343,7 @@ fn peers_are_found_whatever_is_listed_and_however_addresses_are_written() {
         let listener = TcpListener::bind("[::]:7101")?;
         let client = TcpStream::connect("127.0.0.1:7101")?;
         let (server, _) = listener.accept()?;
-        // Connected to itself: its own other end.
+        // Connected to itself, so it is its own other end.
         let me = UdpSocket::bind("127.0.0.1:7102")?;
         me.connect("127.0.0.1:7102")?;
         Ok((server, client, me))
@@ -367,7 +366,7 @@ fn peers_are_found_whatever_is_listed_and_however_addresses_are_written() {
         assert!(text.trim_end().ends_with(&format!(" peer:{}", peer.entry())), "{words}: {text}");
         assert_eq!(text.lines().count(), 1, "{words}: {text}");
     }
-    // A condition on the other end, and columns of it.
+    // Conditions on the other end, and columns about it.
     assert_eq!(ours("-tnH4 peer.candidates = 1").lines().count(), 1);
     assert_eq!(ours("-tnH4 peer.candidates > 1"), "");
     let columns = ours("-tnH4 --columns remote.port,peer.inode,peer.candidates");
@@ -375,7 +374,7 @@ fn peers_are_found_whatever_is_listed_and_however_addresses_are_written() {
         columns.split_whitespace().next() == Some("7101") && columns.trim_end().ends_with(" 1"),
         "{columns}"
     );
-    // Nothing is said of whom without the option.
+    // Without the option, no peer is shown.
     assert!(!ours("-tnpH").contains("peer:"));
 }
 
@@ -419,7 +418,7 @@ fn listeners_say_what_they_accept_and_from_where() {
         ("0.0.0.0:7205", "accepts:ipv4 scope:any(global)"),
     ] {
         let row = row(&rows, &[&format!(" {port} ")]);
-        // The limit is Rust's choice.
+        // Rust's standard library chooses the backlog.
         let row = row.replace("/4096", "/128").replace("/1024", "/128");
         assert!(row.ends_with(want), "{row}\nlacks {want}");
     }
@@ -476,7 +475,7 @@ fn without_privilege_what_can_be_reached_is_listed_and_the_rest_is_counted() {
     assert!(!stdout.contains(&format!("@there-{}", std::process::id())), "{stdout}");
     let (document, _, _) = as_nobody("--netns all -xH --json state listening");
     assert!(document.contains("so network namespaces may be missing"), "{document}");
-    // Asked for by itself it is an error.
+    // A namespace named explicitly that cannot be entered is an error.
     let (stdout, stderr, code) = as_nobody(&format!("--netns pid:{} -xa", other.pid()));
     assert_eq!((&*stdout, code), ("", Some(1)), "{stderr}");
     assert!(stderr.contains("Permission denied"), "{stderr}");
@@ -495,7 +494,7 @@ fn what_cannot_go_together_says_so() {
     let out =
         Command::new(OURS).args(["--netns", "all"]).env("PROC_ROOT", "/nowhere").output().expect("ours runs");
     assert!(String::from_utf8_lossy(&out.stderr).contains("files in place of the kernel"));
-    // Abbreviations stay the reference's.
+    // Abbreviations behave as in the reference.
     for words in ["--netn all", "--peer", "--container", "--exposur"] {
         let out = Command::new(OURS).args(words.split(' ')).output().expect("ours runs");
         let stderr = String::from_utf8_lossy(&out.stderr).into_owned();

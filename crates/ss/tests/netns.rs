@@ -1,4 +1,4 @@
-//! `-N`: which namespace its argument stands for.
+//! `-N`: the namespace that its argument selects.
 
 use std::process::{Command, Stdio};
 
@@ -11,8 +11,8 @@ use sockdiag_testkit::zoo::Zoo;
 
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 
-/// Makes the other namespace known here as `sockdiag-x`, with a file of its
-/// own; all of it in this namespace's mounts.
+/// Makes the other namespace known here as `sockdiag-x`, with a file of its own, only in this
+/// namespace's mounts.
 const FURNISH: &str = "set -e
 mount -t tmpfs none /run
 mkdir /run/netns
@@ -50,7 +50,7 @@ fn a_namespace_may_be_named_by_path_or_process() {
     let done = furnish.args(["-c", FURNISH, &pid]).stdin(Stdio::null()).output().expect("a shell");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 
-    // Names, and what else the reference makes of its argument.
+    // Names, and other arguments that the reference accepts.
     let up = format!("../../proc/{pid}/ns/net");
     for (name, entered) in [
         ("sockdiag-x", true),
@@ -74,7 +74,7 @@ fn a_namespace_may_be_named_by_path_or_process() {
         assert_eq!((theirs.ended == Ended::Exit(0), !theirs.stdout.is_empty()), (entered, entered), "{name}");
     }
 
-    // A file that has no namesake, and a damaged one: both are told as the bytes that they are.
+    // A file without a counterpart in /etc, and a damaged one: messages contain the raw bytes.
     for (words, told) in [
         ("-Htl", &b"Bind /etc/netns/sockdiag-x/no-\xff -> /etc/no-\xff failed"[..]),
         ("-Hf netlink", b"bad \xff line"),
@@ -89,7 +89,7 @@ fn a_namespace_may_be_named_by_path_or_process() {
         assert_eq!(ours.stderr.escape_ascii().to_string(), theirs.stderr.escape_ascii().to_string());
     }
 
-    // What only ours knows.
+    // Only ours supports this.
     let named = listing(Command::new(OURS), &here, "sockdiag-x", "-Htl");
     assert!(String::from_utf8_lossy(&named.stdout).contains(":sockdiag-inner"), "{named:?}");
     let plain = listing(Command::new(OURS), &here, &up, "-Htl");
@@ -106,12 +106,12 @@ fn a_namespace_may_be_named_by_path_or_process() {
         assert_eq!((&ours.stdout, &ours.stderr), (&like.stdout, &like.stderr), "-N {name}");
         assert_eq!(ours.ended, Ended::Exit(0), "-N {name}");
     }
-    // Not a namespace: the reference's words for a name that is none.
+    // Not a namespace: the reference's message for an invalid name.
     let ours = listing(Command::new(OURS), &here, "/run/netns/sockdiag-plain", "-Htl");
     let want = "setting the network namespace \"/run/netns/sockdiag-plain\" failed: Invalid argument\n";
     assert_eq!((ours.ended, ours.stderr), (Ended::Exit(1), want.as_bytes().to_vec()));
 
-    // -p looks at the processes that it could see before.
+    // -p reads the processes of the original mount namespace.
     let theirs = listing(reference.command(), &here, "sockdiag-x", "-Htlnp");
     let ours = listing(Command::new(OURS), &here, &format!("pid:{pid}"), "-Htlnp");
     assert_eq!(ours.stdout, theirs.stdout);

@@ -1,5 +1,5 @@
-//! Recordings that are odd or cannot be read: rows, words and status are the
-//! reference's, byte for byte.
+//! Recordings that are odd or unreadable: rows, messages and status equal the reference's,
+//! byte for byte.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,8 @@ fn recordings_read_as_the_reference_reads_them() {
         assert_eq!(ours.status.code(), Some(0), "{name}");
         assert_eq!(text(&ours.stdout), text(&theirs.stdout), "{name}");
         assert_eq!(ours.stdout.split_inclusive(|byte| *byte == b'\n').count(), rows, "{name}");
-        // The reference looks at the attributes of a shown row twice, and says so twice.
+        // The reference parses the attributes of a shown row twice, and prints the message
+        // twice.
         let times = if ours.stderr.starts_with(b"!!!Deficit") { 2 } else { 1 };
         assert_eq!(text(&ours.stderr).repeat(times), text(&theirs.stderr), "{name}");
     }

@@ -1,7 +1,7 @@
-//! One fact, one row: a field is its accessor and its row in the table.
+//! One fact, one row: a field consists of its accessor and its row in the table.
 //!
-//! Taking a row out of the table takes its token and its filter operand away
-//! and changes nothing else, and no other source file knows its name.
+//! Removing a row from the table removes its token and its filter operand and changes nothing
+//! else, and no other source file contains its name.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -18,7 +18,7 @@ use sockdiag_render::ss::{Look, SsText};
 use sockdiag_testkit::recording::{self, Msg, attr};
 use sockdiag_testkit::replies;
 
-/// Everything is shown.
+/// All groups of fields.
 const ALL: Groups = Groups::OPTIONS
     .union(Groups::EXTENDED)
     .union(Groups::TOS)
@@ -37,7 +37,7 @@ const ALL: Groups = Groups::OPTIONS
     .union(Groups::SOCKET_CONTEXT)
     .union(Groups::BPF_MAPS);
 
-/// A process holds every socket.
+/// Reports one process as the holder of every socket.
 struct Held;
 
 impl HolderCache for Held {
@@ -53,7 +53,7 @@ struct Sample {
     bytes: Vec<u8>,
 }
 
-/// What `catalog` prints of a sample's sockets, on one line each.
+/// The text that `catalog` prints for a sample's sockets, one line each.
 fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
     let style = Style { numeric: true, oneline: true, groups: ALL };
     let look = Look {
@@ -77,7 +77,7 @@ fn printed(catalog: &Catalog, Sample { origin, bytes }: &Sample) -> String {
     let mut out = Vec::new();
     let mut sink = SsText::new(catalog, look, Box::new(&mut out)).expect("writing to memory");
     let mut show = |record| {
-        // The end of a recording is no socket.
+        // The end of a recording is not a socket.
         let Some(socket) = Socket::decode(record) else { return };
         let names = Names {
             cgroup: Some(b"/path"),
@@ -119,14 +119,14 @@ fn unix() -> Vec<u8> {
     replies::socket(&[fixed, attrs.concat()].concat())
 }
 
-/// Sockets in which every field that is printed occurs.
+/// Sockets in which every printed field occurs.
 fn corpus() -> Vec<Sample> {
     let sample = |table, kind, bytes| Sample { origin: Origin::of(table, kind), bytes };
     let random = |seed, rows| recording::random(&mut fastrand::Rng::with_seed(seed), rows);
     let line =
         b"   1: 0100007F:07E8 0200007F:C350 01 00000005:00000007 01:00000014 00000003  1000        9 622 1 \
                  00000000f9d8e10f 20 4 13 10 7 and more";
-    // Whole structures whose members are none of them zero.
+    // Complete structs in which no member is zero.
     let addresses = [2; 128];
     let sctp =
         Msg::v4().with(attr::INFO, [3; 368]).with(attr::LOCALS, addresses).with(attr::PEERS, addresses);
@@ -158,7 +158,7 @@ fn without_its_row_a_field_prints_nothing() {
     for field in whole.fields() {
         let rest = Catalog::standard().without(field.name);
         assert!(rest.field(field.name).is_none());
-        // A row that tables share may be shown of some of them only.
+        // A row that several tables share may be printed for only some of them.
         let mut of_its_name = whole.fields().filter(|other| other.name == field.name);
         let shown = of_its_name.any(|other| !matches!(other.ss.text, Text::Silent | Text::PartOf(_)));
         assert_eq!(print(&rest) != text, shown, "{} without its row", field.name);
@@ -189,8 +189,8 @@ fn a_row_owns_its_token_and_no_other() {
     }
 }
 
-/// The words by which a text shows values: `rtt:`, `sk=`, `umem(`, `send 8bps`, the
-/// letters of `skmem:(r0,rb9)`, and `alone`, words without a value.
+/// The tokens with which a text shows values: `rtt:`, `sk=`, `umem(`, `send 8bps`, the letters
+/// of `skmem:(r0,rb9)`, and `alone`, words without a value.
 fn tokens(text: &str, alone: &[&str]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut take = |name: &str| {
@@ -198,14 +198,14 @@ fn tokens(text: &str, alone: &[&str]) -> Vec<String> {
             found.push(name.to_owned());
         }
     };
-    // Names of several words, as one.
+    // Names of several words count as one.
     let mut text = text.to_owned();
     for name in
         ["rx dropped", "rx invalid", "rx queue full", "rx fill ring empty", "tx invalid", "tx ring empty"]
     {
         text = text.replace(name, &name.replace(' ', "_"));
     }
-    // Text in quotes is a process's.
+    // Quoted text is a process's name.
     let text: String = text.split('"').step_by(2).collect::<Vec<_>>().join("");
     let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -231,7 +231,7 @@ fn tokens(text: &str, alone: &[&str]) -> Vec<String> {
             if starts && !is_hex && behind.starts_with([':', '(', '=']) {
                 take(name);
             }
-            // The next name begins behind a bracket or a comma.
+            // The next name begins after a bracket or a comma.
             let Some(next) = behind.find(['(', ',']) else { break };
             rest = behind[next..].trim_start_matches(['(', ',']);
         }
@@ -239,7 +239,7 @@ fn tokens(text: &str, alone: &[&str]) -> Vec<String> {
     found
 }
 
-/// Values that look like names: of a cipher without a word, and of an interface.
+/// Values that look like names: of an unnamed cipher, and of an interface.
 const VALUES: [&str; 2] = ["unknown", "lo"];
 
 #[test]
@@ -255,13 +255,13 @@ fn every_token_names_the_field_that_prints_it() {
         let text = printed(&whole, &sample);
         let tables = TableSet::only(sample.origin.table);
         let count = |text: &str, token: &str| {
-            // One of several words has blanks in the text.
+            // A token of several words has blanks in the text.
             let spaced = token.replace('_', " ");
             let token =
                 if token.contains('_') && text.contains(&format!("{spaced}:")) { &*spaced } else { token };
             let is_part = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
             let hits = text.match_indices(token);
-            // A letter of memory has its amount behind it.
+            // In memory reports, the letter is followed directly by the amount.
             let ends = |rest: &str| {
                 rest.starts_with('-')
                     || !rest.starts_with(is_part)
@@ -270,7 +270,8 @@ fn every_token_names_the_field_that_prints_it() {
             hits.filter(|(at, _)| !text[..*at].ends_with(is_part) && ends(&text[at + token.len()..])).count()
         };
         for token in tokens(&text, &alone) {
-            // Whether the word goes with the field, or with the one inside whose token it is.
+            // Whether removing the field, or the one whose token contains it, removes the
+            // word.
             let prints = |name: &str| {
                 let rows = whole.fields().filter(|field| field.name == name);
                 let mut printers = rows.filter_map(|field| match field.ss.text {
@@ -289,11 +290,12 @@ fn every_token_names_the_field_that_prints_it() {
                 let mut rows = rows.flat_map(|rows| &rows.parts).flat_map(|part| &part.fields);
                 let is_silent =
                     rows.any(|row| row.name == named.field.name && matches!(row.ss.text, Text::Silent));
-                // Details of netlink and TIPC stand in the Process column, one row for all of them.
+                // Details of netlink and TIPC are in the Process column, printed by one row
+                // for all of them.
                 is_silent && matches!(sample.origin.table, Table::Netlink | Table::Tipc)
-                // The other end is shown as this one is: `peer:((...,pid=7))`.
+                // The other end is printed like this one: `peer:((...,pid=7))`.
                 || named.field.name.starts_with("socket.") && matches!(&*token, "pid" | "fd" | "sock_ctx" | "proc_ctx")
-                // What the kernel says is called as it is in /proc text.
+                // Tokens from netlink and from /proc text have the same names.
                 || sample.origin.kind == SourceKind::Proc
             };
             if VALUES.contains(&&*token) {
@@ -301,7 +303,7 @@ fn every_token_names_the_field_that_prints_it() {
             }
             match whole.named_of(&token, tables) {
                 Ok(named) if prints(named.field.name) || in_another(&named) => resolved.push(token),
-                // The column is called so, too, and goes first.
+                // A column has the same name, and takes precedence.
                 Ok(named) if named.field.heads_a_column() && token == "state" => {}
                 Err(NameError::Ambiguous { fields, .. }) if fields.iter().any(|name| prints(name)) => {
                     refused.push(format!("{token} of {:?}", sample.origin.table));
@@ -331,7 +333,7 @@ fn every_token_names_the_field_that_prints_it() {
     }
 }
 
-/// A listener whose queue is full, and which turned connections away.
+/// A listener with a full queue that has dropped connections.
 fn listener() -> Sample {
     let mut msg = Msg::v4();
     (msg.state, msg.sport, msg.rqueue, msg.wqueue) = (10, 80, 3, 2);
@@ -382,7 +384,7 @@ fn without_its_row_a_field_cannot_be_tested() {
         if let Some((keyword, _)) = field.operand {
             let by_keyword = if keyword == "autobound" { keyword.to_owned() } else { format!("{keyword} 1") };
             assert!(is_read(&whole, &by_keyword), "{by_keyword}");
-            // What is no keyword any more is a value, and "1 1" is no filter.
+            // A removed keyword is parsed as a value, and "1 1" is not a filter.
             assert!(!is_read(&rest, &by_keyword), "{by_keyword}");
             tried += 1;
         }
@@ -390,10 +392,10 @@ fn without_its_row_a_field_cannot_be_tested() {
     assert!(tried > 100, "only {tried} operands");
 }
 
-/// The file that says what a field is and the one that reads it off the wire.  The walk,
-/// which writes messages in the kernel's place, knows its members by the kernel's names.  Counters
-/// that are kept from look to look have a row of their own in the table of counters; this
-/// is none.
+/// Only two files may know a field: the one that defines it and the one that reads it from the
+/// message.  The walk, which builds messages in the kernel's place, uses the kernel's names
+/// for members.  Counters that are kept between looks have rows in the table of counters; this
+/// field is not one of them.
 #[test]
 fn nothing_else_knows_a_field() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crates' directory");

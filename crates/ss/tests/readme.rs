@@ -1,10 +1,10 @@
-//! The tables of answers in the README and in docs/ss.md: every command in them runs, and
-//! says something.
+//! The tables of answers in the README and in docs/ss.md: every command in them runs and
+//! prints something.
 //!
-//! Commands are read from the tables, so what they promise is what is tried.
-//! They run in a namespace of their own, since one of them closes sockets.
+//! Commands are read from the tables, so the documented commands are what is tested.  They run
+//! in a namespace of the test, because one of them closes sockets.
 //!
-//! The README's table is the one that help and the manual page show.
+//! The README's table is the one in the help and in the manual page.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -19,10 +19,10 @@ use sockdiag_testkit::zoo::Zoo;
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
 const CHAPTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/ss.md");
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
-/// It shows what is said of a wrong filter.
+/// An invalid filter on purpose, to show the error message.
 const WRONG: &str = "rtt > 5'";
 
-/// What is wanted and the command of each row of the table.
+/// Description and command of each row of the table.
 fn rows() -> Vec<(String, String)> {
     let text = std::fs::read_to_string(CHAPTER).expect("the chapter");
     let (_, table) = text.split_once("| You want | Command | Output |").expect("the table");
@@ -36,7 +36,7 @@ fn rows() -> Vec<(String, String)> {
     rows.collect()
 }
 
-/// What a shell in the namespace makes of the words behind `ss`.
+/// Runs the words after `ss` in a shell in the namespace.
 fn typed(namespace: &Namespace, words: &str) -> Output {
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("exec \"$SS\" {words}")]).env("SS", OURS);
@@ -54,7 +54,7 @@ fn the_readme_has_the_table_of_help() {
     assert!(text.contains(&format!("\n{table}\n")), "the README has to hold\n{table}");
 }
 
-/// A socket whose queue is full and loses what comes.
+/// A socket whose queue is full and that drops datagrams.
 fn dropping() -> std::io::Result<(UdpSocket, UdpSocket)> {
     let (deaf, loud) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
     for _ in 0..2000 {
@@ -63,7 +63,7 @@ fn dropping() -> std::io::Result<(UdpSocket, UdpSocket)> {
     Ok((deaf, loud))
 }
 
-/// A listener whose backlog is full: one more waits than it allows.
+/// A listener whose accept queue is full: it holds one connection more than the backlog.
 fn full() -> std::io::Result<(std::os::fd::OwnedFd, Vec<TcpStream>)> {
     use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
     let listener = socket(AddressFamily::INET, SocketType::STREAM, None)?;
@@ -75,8 +75,8 @@ fn full() -> std::io::Result<(std::os::fd::OwnedFd, Vec<TcpStream>)> {
     Ok((listener, waiting))
 }
 
-/// What no test can bring about in a namespace of its own: a round trip of 100 ms,
-/// a program that is called nginx, a process that root may not look into.
+/// What no test can set up in a namespace: a round trip of 100 ms, a program called nginx, a
+/// process that root may not inspect.
 const NOT_MADE: [&str; 3] = ["rtt > 100ms", "nginx", "socket.processes = 0"];
 
 #[test]
@@ -88,7 +88,7 @@ fn every_command_of_help_finds_what_it_is_for() {
     let kinds = ["tcp-listen-any", "tcp-established", "tcp-close-wait", "tcp-retransmit"];
     let _zoo = Zoo::start(&namespace, &kinds).unwrap_or_else(|why| panic!("{why}"));
     let made = namespace.with(|| {
-        // Bound, and neither listening nor connected, as its own listing shows.
+        // Bound, but neither listening nor connected, as its own listing shows.
         Ok::<_, std::io::Error>((dropping()?, full()?, TcpListener::bind("127.0.0.1:8080")?))
     });
     let _made = made.unwrap_or_else(|why| panic!("{why}")).expect("sockets of the test");
@@ -112,7 +112,7 @@ fn every_command_of_the_table_answers() {
     let Some(namespace) = Namespace::or_skip() else { return };
     let kinds = ["tcp-listen", "tcp-ports", "tcp-established", "tcp-close-wait"];
     let _zoo = Zoo::start(&namespace, &kinds).unwrap_or_else(|why| panic!("{why}"));
-    // What closes sockets comes last.
+    // The command that closes sockets runs last.
     let kills = |command: &str| command.split(' ').any(|word| word.starts_with('-') && word.contains('K'));
     let (kills, others): (Vec<_>, Vec<_>) = rows.iter().partition(|(_, command)| kills(command));
     assert_eq!(kills.len(), 1);

@@ -1,6 +1,6 @@
-//! Rows of families that few machines have, from crafted answers of a kernel:
-//! what the specification says that they look like, without the reference at
-//! hand.  Where it can be had, `tests/differential` compares more.
+//! Rows of families that few machines have, from crafted kernel replies: the expected output
+//! comes from the specification, without needing the reference.  If it is available,
+//! `tests/differential` compares more.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -18,9 +18,9 @@ mod schema;
 
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 
-/// What ours prints of rows of a family; `None` after reporting a skip.
+/// What ours prints for rows of a family; `None` after reporting a skip.
 fn printed(family: u8, rows: &[Vec<u8>], args: &str) -> Option<String> {
-    // Tests run at the same time.
+    // Tests run at the same time, so each needs its own file.
     static FILES: AtomicUsize = AtomicUsize::new(0);
     let name = format!("golden-replies-{}", FILES.fetch_add(1, Ordering::Relaxed));
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -99,7 +99,7 @@ fn vsock_rows() {
          ???   LISTEN 0      0      *:80   *:*\n\
          v_dgr UNCONN 0      0      3:*    *:0\n"
     );
-    // A type without a table is shown by every table.
+    // A socket type without a table of its own is shown by every vsock table.
     let Some(text) = printed(40, &rows, "-A v_str -aH") else { return };
     assert_eq!(text, "ESTAB  0      0      3:1024 2:22\nLISTEN 0      0      *:80   *:*\n");
 }
@@ -108,7 +108,7 @@ fn vsock_rows() {
 fn smc_rows() {
     let rows = [replies::smcs()];
     let Some(text) = printed(43, &rows, "--smc -naHeiO") else { return };
-    // How many blanks pad the columns is not the point here.
+    // The padding of columns does not matter here.
     let lines: Vec<String> =
         text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     assert_eq!(lines.len(), 38, "{text}");
@@ -138,16 +138,17 @@ fn smc_rows() {
              fallback:0x5000000(peer-declined) peer_diagnosis:0x3030000 ---"
         )
     );
-    // A reason without a word; a listener on any address, and a socket left alone; a mode without a name.
+    // A reason without a name; a listener on any address, and an unused socket; a mode without
+    // a name.
     assert!(lines[4].ends_with(" mode:tcp fallback:0x77770000"), "{}", lines[4]);
     assert_eq!(lines[5], format!("LISTEN 0 0 *:7201 *:* {end}7 <->"));
     assert_eq!(lines[6], "INIT 0 0 *:* *:* uid:1000 ino:4000000009 sk:0");
     assert!(lines[7].ends_with(" sk:5"), "{}", lines[7]);
-    // Details are on a line of their own.
+    // Details are on a separate line.
     let Some(text) = printed(43, &rows, "--smc -aHi") else { return };
     assert_eq!(text.lines().filter(|line| line.starts_with("\t token:0x1234 ")).count(), 2, "{text}");
     assert_eq!(text.lines().count(), 40);
-    // Everything is in the JSON, as the schema says.
+    // JSON contains everything, as the schema requires.
     let Some(text) = printed(43, &rows, "--smc -anei --jsonl") else { return };
     let sockets = schema::lines(&schema::of_lines(), text.as_bytes(), "smc");
     let first = sockets.iter().find(|row| row["smc"]["mode"] == "smc-r").expect("a connection");
@@ -158,7 +159,7 @@ fn smc_rows() {
         (&second["smcd"]["linkid"], &second["smcd"]["peer_dmb_token"]),
         (&9.into(), &"34359738375".into())
     );
-    // SMC's own states are chosen by the words for those of TCP that are like them.
+    // SMC's own states are selected by the words for the corresponding TCP states.
     for (words, expect) in [
         ("--smc -aH", 38),
         ("--smc -lH", 5),
@@ -189,12 +190,12 @@ fn packet_sockets_tell_what_they_listen_to() {
     assert_eq!(socket["packet"]["mclist"], serde_json::json!([group, all]));
 }
 
-/// What the kernels of the matrix said of the zoo's SMC and UDP-Lite sockets
-/// (tools/kernels/gen/zoo.c), as nltap.so wrote it down, answered again.
+/// Replays what the matrix's kernels replied for the zoo's SMC and UDP-Lite sockets
+/// (tools/kernels/gen/zoo.c), recorded by nltap.so.
 #[test]
 fn smc_and_udp_lite_of_real_kernels() {
     for kernel in ["5.10", "6.1", "6.12"] {
-        // 5.10 knows no SMC sockets of an inet family.
+        // 5.10 has no SMC sockets of an inet family.
         let inet = usize::from(kernel != "5.10");
         for (table, args, expect) in [
             ("smc", "--smc -anH", 13 + inet),
@@ -244,7 +245,7 @@ fn recording(kernel: &str, table: &str) -> PathBuf {
     file
 }
 
-/// What ours prints of a recorded conversation; `None` after reporting a skip.
+/// What ours prints for recorded traffic; `None` after reporting a skip.
 fn answered(file: &Path, args: &str) -> Option<String> {
     let case = match replies::with(Case::new(&args.split(' ').collect::<Vec<_>>()), file) {
         Ok(case) => case,
@@ -268,8 +269,8 @@ fn fields_are_tested_by_name() {
         (44, replies::xdps(), "--xdp -HO xdp.umem_zerocopy = 1", 2),
         (44, replies::xdps(), "--xdp -HO mem.rmem_alloc = 5", 1),
         (44, replies::xdps(), "--xdp -HO local.interface = 77", 1),
-        // What the reference does not test of a TIPC socket is tested all the
-        // same once there is a condition that it does not know.
+        // The reference does not evaluate some conditions for TIPC sockets.  Ours does as soon
+        // as the filter contains a condition that the reference lacks.
         (30, replies::tipcs(), "--tipc -HO sport = 1", 19),
         (30, replies::tipcs(), "--tipc -HO tipc.type = RDM", 2),
         (30, replies::tipcs(), "--tipc -HO tipc.in_group = 1", 1),

@@ -1,13 +1,13 @@
-//! Damaged recordings and odd filters: whatever the bytes are, the listing
-//! ends by itself, soon, without a panic and in bounded memory.
+//! Damaged recordings and odd filters: whatever the bytes, the listing ends by itself, soon,
+//! without a panic and in bounded memory.
 //!
-//! Bases are the recordings of `tests/golden` and random sockets; the test
-//! kit's `mutate` damages them.  Every case has a number, which seeds all that
-//! is random in it and is named when it fails.
+//! The inputs are the recordings of `tests/golden` and random sockets, damaged by the test
+//! kit's `mutate`.  Every case has a number, which seeds its random values and is printed if
+//! it fails.
 //!
-//! How much may be printed follows from the layout of `ss`: all rows of a
-//! window are as wide as the widest, so the bound is rows times the longest
-//! message times [`EXPANSION`], plus the width of the screen for each row.
+//! The limit on output follows from the layout of `ss`: all rows of a window are as wide as
+//! the widest, so the limit is the number of rows times the longest message times
+//! [`EXPANSION`], plus the width of the screen for each row.
 
 #![allow(clippy::cast_precision_loss, reason = "small, known numbers; each cast is meant")]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
@@ -37,10 +37,10 @@ use sockdiag_render::ss::{Look, SsText};
 use sockdiag_testkit::compare::{Case, Ended, run};
 use sockdiag_testkit::recording;
 
-/// Bytes of text that a byte of a message may become, beyond [`ROW`].  What
-/// came of all cases is printed: about a tenth of it.
+/// Bytes of text per byte of a message, beyond [`ROW`].  The test prints the measured value,
+/// which is about a tenth of this.
 const EXPANSION: usize = 4;
-/// What a row holds besides: names of columns, padding between them.
+/// Further bytes of a row: column titles and padding.
 const ROW: usize = 1024;
 /// How long one case may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -66,7 +66,7 @@ fn real() -> Vec<Vec<u8>> {
     recordings
 }
 
-/// Some sockets, damaged.
+/// Some sockets, with damage.
 fn damaged(rng: &mut Rng, real: &[Vec<u8>]) -> Vec<u8> {
     let base = if let Some(whole) = rng.choice(real).filter(|_| rng.bool()) {
         let messages = recording::messages(whole);
@@ -83,10 +83,9 @@ fn damaged(rng: &mut Rng, real: &[Vec<u8>]) -> Vec<u8> {
     recording::mutate(rng, &base)
 }
 
-/// A file in memory, to be opened by its path as long as this lives.
+/// A file in memory, which can be opened by its path as long as this lives.
 ///
-/// A file on a disk would do, but some file systems write it out each time
-/// that it is replaced.
+/// A file on disk would do, but some file systems flush it each time it is replaced.
 struct Scratch(File);
 
 impl Scratch {
@@ -105,8 +104,7 @@ impl Scratch {
     }
 }
 
-/// Does all cases in a thread of their own, and says which one panics or does
-/// not end.
+/// Runs all cases in a separate thread, and reports the one that panics or does not end.
 fn each_ends(cases: std::ops::Range<u64>, work: impl FnOnce(&Sender<u64>) + Send + 'static) {
     let (done, finished) = channel();
     let worker = thread::spawn(move || work(&done));
@@ -124,7 +122,7 @@ fn each_ends(cases: std::ops::Range<u64>, work: impl FnOnce(&Sender<u64>) + Send
 
 // ---- The whole path --------------------------------------------------------
 
-/// Writes nowhere, and counts.
+/// Discards output, and counts its bytes.
 struct Nowhere<'a>(&'a mut usize);
 
 impl Write for Nowhere<'_> {
@@ -140,7 +138,7 @@ impl Write for Nowhere<'_> {
 
 const CONTEXT: EvalContext = EvalContext { ports: (32768, 60999) };
 
-/// Some look, mostly with everything on.
+/// Random options, mostly with everything on.
 fn look(rng: &mut Rng) -> Look {
     let all = [
         Groups::OPTIONS,
@@ -172,7 +170,7 @@ fn look(rng: &mut Rng) -> Look {
     }
 }
 
-/// What came of one listing.
+/// The result of one listing.
 #[derive(Default)]
 struct Listed {
     rows: usize,
@@ -200,7 +198,7 @@ fn list(catalog: &Catalog, look: Look, filter: Option<Expr>, sources: &Sources) 
     Listed { rows, bytes, failed: !outcome.is_complete() }
 }
 
-/// The most memory that this process ever had, in KiB.
+/// The peak memory use of this process, in KiB.
 fn peak_kib() -> usize {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
@@ -243,13 +241,13 @@ fn damaged_recordings_are_listed_to_an_end() {
             CASES.end
         );
     });
-    // The other tests of this program run at the same time.
+    // Other tests of this binary run at the same time.
     let grown = peak_kib().saturating_sub(before);
     let _ = writeln!(io::stderr(), "robust: peak of memory {grown} KiB above the start");
     assert!(grown < 16 << 10, "{grown} KiB more than at the start");
 }
 
-/// The length of the longest message, or of all where none can be told apart.
+/// The length of the longest message, or of the whole input if no message can be found.
 fn longest(bytes: &[u8]) -> usize {
     let mut longest = 0;
     let mut end = 0;
@@ -275,7 +273,8 @@ fn the_program_ends_by_itself() {
         file.put(&bytes);
         let words =
             ["-c", LIMITED, env!("CARGO_BIN_EXE_ss"), "-tanemoi", "--tos", "--cgroup", "--inet-sockopt"];
-        // Here, since a file of this process's is not to be had from another user namespace.
+        // In the test's own namespace: this process's files cannot be opened from another user
+        // namespace.
         let words = Case::new(&words).env("TCPDIAG_FILE", file.path()).here();
         let outcome = run(Command::new("sh"), &words).unwrap_or_else(|why| panic!("case {case}: {why}"));
         match outcome.ended {
@@ -292,7 +291,7 @@ fn the_program_ends_by_itself() {
 
 // ---- Filters ---------------------------------------------------------------
 
-/// A world of one device and one cgroup.
+/// Look-ups with one device and one cgroup.
 struct World;
 
 impl Lookups for World {
@@ -325,7 +324,7 @@ fn read(text: &str, catalog: &Catalog) -> Expr {
     try_read(text, catalog).unwrap_or_else(|| panic!("{text:?} is no filter"))
 }
 
-/// The same; nothing where conditions exclude each other, as drawn ones may.
+/// The same; `None` if conditions contradict each other, as random ones may.
 fn possible(text: &str, catalog: &Catalog) -> Option<Expr> {
     match parsed(text, catalog) {
         Ok(Parsed { expr: Some(expr), .. }) => Some(expr),
@@ -348,7 +347,7 @@ fn pick(rng: &mut Rng, words: &[&'static str]) -> &'static str {
     rng.choice(words).copied().unwrap_or_default()
 }
 
-/// One condition: a keyword's, or on any field by its name.
+/// One condition: a keyword, or any field by its name.
 fn condition(rng: &mut Rng, catalog: &Catalog) -> String {
     let compare = pick(rng, &["=", "!=", "<", ">", "<=", ">=", "eq", "ne", "gt", "lt", "ge", "le"]);
     let equal = pick(rng, &["", "= ", "!= "]);
@@ -366,7 +365,7 @@ fn condition(rng: &mut Rng, catalog: &Catalog) -> String {
         5 => format!("fwmark {equal}{:#x}/{:#x}", rng.u32(..), rng.u32(..)),
         6 => pick(rng, &["autobound", "cgroup /x", "cgroup != /x", "sport = :ssh"]).to_owned(),
         _ => {
-            // Of what was made up, a field takes what it can have.
+            // Only values that the field accepts.
             let fields: Vec<_> = catalog.fields().collect();
             loop {
                 let field = rng.choice(&fields).expect("a table with rows");
@@ -401,7 +400,7 @@ fn condition(rng: &mut Rng, catalog: &Catalog) -> String {
     }
 }
 
-/// Conditions, joined and nested.
+/// Conditions, combined and nested.
 fn expression(rng: &mut Rng, catalog: &Catalog, depth: u8) -> String {
     let mut text = String::new();
     for at in 0..=rng.u8(0..4) {
@@ -419,7 +418,7 @@ fn expression(rng: &mut Rng, catalog: &Catalog, depth: u8) -> String {
     text
 }
 
-/// The records of a recording, as far as it can be read.
+/// The records of a recording, as far as it can be parsed.
 fn records(bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut file = Scratch::new();
     file.put(bytes);
@@ -433,8 +432,8 @@ fn records(bytes: &[u8]) -> Vec<Vec<u8>> {
     records
 }
 
-/// Whatever a row holds, a filter and its opposite disagree, and `and` and
-/// `or` are what they say.
+/// For any row, a filter and its negation disagree, and `and` and `or` agree with their
+/// operands.
 #[test]
 fn filters_keep_the_laws_of_logic_on_damaged_rows() {
     const CASES: std::ops::Range<u64> = 40_000..50_000;

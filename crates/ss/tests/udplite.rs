@@ -1,4 +1,4 @@
-//! UDP-Lite, which the reference has no table for, on the running kernel.
+//! UDP-Lite, for which the reference has no table, on the running kernel.
 
 use std::process::Command;
 
@@ -33,7 +33,7 @@ fn udp_lite_is_listed_by_name_alone() {
         ("--udplite -anH sport = :6091", true, false),
         ("--udplite -anH dst [::1]", false, true),
         ("--udplite -anH socket.protocol = 136 and mem.rcvbuf > 0", true, true),
-        // Where it is not asked for it is not listed.
+        // It is listed only on request.
         ("-uanH", false, false),
         ("-anH -A all", false, false),
         ("-anH", false, false),
@@ -46,7 +46,7 @@ fn udp_lite_is_listed_by_name_alone() {
     let text = listed("-A udplite,udp -anH");
     let netids: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!((netids.len(), netids.iter().filter(|netid| **netid == "udplite").count()), (3, 2), "{text}");
-    // Owners, memory and details as of UDP; no line of its own for -i.
+    // Owners, memory and details as for UDP; -i adds no line.
     let text = listed("--udplite -anHepi sport = :6091");
     assert!(text.contains(" users:((\"sockdiag-zoo\",pid=") && text.contains(" sk:"), "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");

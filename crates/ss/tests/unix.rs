@@ -1,5 +1,5 @@
-//! Unix sockets: rows that the specification gives, without the reference at
-//! hand, and deliberate differences from it, which are rows of COMPAT.md.
+//! Unix sockets: rows from the specification, without needing the reference, and deliberate
+//! differences from it, which are rows of COMPAT.md.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ fn ours(case: &Case<'_>) -> Outcome {
     run_every_search(Path::new(OURS), case).unwrap_or_else(|why| panic!("{case}: {why}"))
 }
 
-/// What the reference and ours make of a case; `None` after reporting a skip.
+/// The outcomes of the reference and ours for a case; `None` after reporting a skip.
 fn both(case: &Case<'_>) -> Option<(Outcome, Outcome)> {
     let reference = match Reference::get() {
         Ok(reference) => reference,
@@ -40,7 +40,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The text with one blank for many.
+/// The text with runs of blanks replaced by one.
 fn squeezed(bytes: &[u8]) -> String {
     let words: Vec<String> = text(bytes)
         .lines()
@@ -60,7 +60,7 @@ fn reply(kind: u8, state: u8, inode: u32, attrs: &[Vec<u8>]) -> Vec<u8> {
     replies::socket(&[fixed, attrs.concat()].concat())
 }
 
-/// A case answered with these rows; `None` after reporting a skip.
+/// A case that is answered with these rows; `None` after reporting a skip.
 fn answered(name: &str, words: &str, rows: &[Vec<u8>]) -> Option<Case<'static>> {
     let path = file(name, b"");
     let talk = Talk::new().sockets(1, &[rows.concat(), done(0)]);
@@ -134,7 +134,7 @@ fn control_characters_in_names_are_escaped() {
         raw = raw.replace(escape, byte);
     }
     assert_eq!(raw, theirs, "nothing else differs");
-    // The filter sees the name as it is.
+    // The filter compares the unescaped name.
     let bell = Case::new(&["-xanH", "src", "unix:@bell\x07*"]).inside(&namespace);
     let Some((theirs, ours)) = both(&bell) else { return };
     assert_eq!((text(&theirs.stdout).lines().count(), text(&ours.stdout).lines().count()), (1, 1));
@@ -184,7 +184,7 @@ fn filtered_proc_text_is_sorted_as_it_is_without_a_filter() {
 
 #[test]
 fn replies_that_no_kernel_sends_are_harmless() {
-    // A name longer than a unix address can hold: the reference copies it over what lies behind.
+    // A name longer than a unix address can hold: the reference overruns its buffer.
     let long = reply(1, 1, 5, &[attr(0, &[b'n'; 5000])]);
     let Some(case) = answered("long-name", "-xanH", &[long]) else { return };
     let Some((theirs, ours)) = both(&case) else { return };

@@ -1,8 +1,8 @@
 //! Output that cannot be written: a full disk, and a reader that went away.
 //!
-//! In its text form `ss` keeps the reference's ways, which says nothing of
-//! either.  Every form that is ours says what could not be written and ends
-//! with 1, but for a reader that went away, which nobody need be told.
+//! In text format `ss` behaves like the reference, which reports neither.  Every format of our
+//! own reports a failed write and exits with 1, except if the reader went away, which needs no
+//! report.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
@@ -24,11 +24,11 @@ use sockdiag_testkit::{skip, until};
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 const FULL: &str = "ss: cannot write the output: No space left on device\n";
 const SIGPIPE: i32 = 13;
-/// Few rows wait until the listing ends; the most fill the buffers of our forms
-/// several times before.
+/// A small number of rows is buffered until the listing ends; the largest fills the buffers of
+/// our formats several times before.
 const ROWS: [u16; 3] = [0, 3, 5_000];
 
-/// Listings in forms of ours, which begin with something even if there is no row.
+/// Listings in our own formats that print something even without rows.
 const FORMS: &[&str] = &[
     "-tan -j",
     "-tan --pretty",
@@ -44,14 +44,14 @@ const FORMS: &[&str] = &[
     "-s --csv",
     "-s -tan --columns local.port",
 ];
-/// Those that have nothing to write where there is no row.
+/// Listings that print nothing if there are no rows.
 const BARE_FORMS: &[&str] =
     &["-tan --jsonl", "-tanH --csv", "-tanH --tsv", "-tanH --columns local.port", "-tanH --group-by state"];
-/// The reference's own forms.
+/// The reference's own formats.
 const TEXT: &[&str] =
     &["-tan", "-tanH", "-tani", "-tanO", "-tanem", "-s", "-s -tan", "-h", "-V", "-tan -D -", "-tan bogus"];
 
-/// A recording of so many connections.
+/// A recording of this many connections.
 fn recording(rows: u16) -> PathBuf {
     static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _held = ONE_AT_A_TIME.lock();
@@ -69,11 +69,11 @@ fn recording(rows: u16) -> PathBuf {
     path
 }
 
-/// Where the output goes.
+/// The destination of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum To {
     FullDisk,
-    /// A pipe that nobody reads any more.
+    /// A pipe whose reader has closed it.
     ClosedPipe,
 }
 
@@ -89,7 +89,7 @@ impl To {
     }
 }
 
-/// How a program ended and what it said on stderr.
+/// How a program ended, and its stderr.
 #[derive(Debug, PartialEq, Eq)]
 struct End {
     status: Option<i32>,
@@ -103,7 +103,7 @@ impl End {
     }
 }
 
-/// A command that begins with `SIGPIPE` ignored, as systemd starts services.
+/// A command that starts with `SIGPIPE` ignored, as systemd starts services.
 fn ignoring_sigpipe(command: &Command) -> Command {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "trap '' PIPE; exec \"$@\"", "sh"]);
@@ -159,7 +159,7 @@ fn texts_of_ours_say_that_the_disk_is_full() {
     }
 }
 
-/// How ours ends where `SIGPIPE` is ignored and the reader went away.
+/// How ours ends if `SIGPIPE` is ignored and the reader went away.
 fn end_of_ignored(words: &str, recording: &Path) -> End {
     run(ignoring_sigpipe(&ours()), words, recording, To::ClosedPipe)
 }
@@ -231,7 +231,7 @@ fn a_pipeline_ends_as_the_references_does_whatever_sigpipe_was() {
     }
 }
 
-/// A follower of events, stopped by its process id.
+/// An `ss -E`; stopped by its process id.
 struct Follower(Child);
 
 impl Follower {
@@ -256,13 +256,13 @@ impl Follower {
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        // Both fail only when it has ended.
+        // Both fail only if it has already ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Lets a socket end below followers that all listen, if this user may listen.
+/// Ends a socket while all followers listen, if this user may listen.
 fn end_a_socket(namespace: &Namespace, zoo: Zoo, followers: &mut [Follower]) {
     let listening = || namespace.followers().map_or(0, |followers| followers.len());
     let all = until(|| {
@@ -310,7 +310,7 @@ fn events_as_text_go_on_as_the_references_do() {
     };
     let Some(namespace) = Namespace::or_skip() else { return };
     let zoo = || Zoo::start(&namespace, &["tcp-established"]).unwrap_or_else(|why| panic!("{why}"));
-    // Only ours in a form that ends tells that a socket's end has been heard.
+    // Only our JSON follower ends at its first event, which shows that the event has arrived.
     for command in [reference.command(), ours()] {
         let first = zoo();
         let mut follower = [Follower::start(&namespace, command, "-tnE", To::FullDisk)];
@@ -321,7 +321,7 @@ fn events_as_text_go_on_as_the_references_do() {
             skip!("this user may not listen to the kernel");
         }
         let mut heard = [Follower::start(&namespace, ours(), "-tnE --jsonl", To::FullDisk)];
-        // It may have heard of the sockets before, and have ended.
+        // It may have received an event already, and have ended.
         let both = || namespace.followers().is_ok_and(|followers| followers.len() == 2);
         let mut listens = || both() || !heard[0].is_running();
         assert!(until(&mut listens), "the second does not listen");

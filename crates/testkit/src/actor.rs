@@ -1,8 +1,8 @@
-//! Programs that misbehave with sockets as they are told: `sockdiag-actor`.
+//! `sockdiag-actor`: a program that misuses sockets in a chosen way.
 //!
 //! An actor plays one role, such as a server that accepts nothing or a client that never
-//! closes, so that a fault has a process to blame.  It prints `ready` when its sockets
-//! stand, and ends when its input does.
+//! closes, so that a fault has a process to blame.  It prints `ready` when its sockets are
+//! open, and ends when its input does.
 //!
 //! ```text
 //! sockdiag-actor listen 127.0.0.1:80 backlog=8 accept=none
@@ -13,14 +13,14 @@
 //! | --- | --- | --- |
 //! | `listen ADDRESS` | accepts TCP connections | `n` listeners (reuseport), `backlog`, `accept=all\|none\|every:MS`, `then` |
 //! | `connect ADDRESS` | makes TCP connections | `n`, `every=MS`, `burst` each time, `endless`, `from=ADDRESS`, `then` |
-//! | `udp-listen ADDRESS` | receives datagrams, or does not with `deaf` | |
+//! | `udp-listen ADDRESS` | receives datagrams, or with `deaf` never reads | |
 //! | `udp-send ADDRESS` | sends datagrams | `every=MS`, `n` each time, `size` |
 //! | `unix-listen PATH`, `unix-connect PATH` | likewise, stream sockets | `backlog`, `n` |
-//! | `netlink`, `packet` | does not read what comes to such a socket | |
+//! | `netlink`, `packet` | never reads such a socket | |
 //!
-//! `then` is a [deed](deeds): what becomes of each connection.  Words for any TCP socket are
-//! `rcvbuf`, `sndbuf`, `mss`, `pacing` (bytes a second), `cc` (congestion control), `uid` (who
-//! owns it), `mptcp`, `fastopen` and `v6only`; for the process `nofile` (how many files it may open).
+//! `then` is a [deed](deeds), performed on each connection.  Options of any TCP socket are
+//! `rcvbuf`, `sndbuf`, `mss`, `pacing` (bytes a second), `cc` (congestion control), `uid` (its
+//! owner), `mptcp`, `fastopen` and `v6only`; the process has `nofile` (its limit of open files).
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -47,12 +47,12 @@ use crate::zoo::lines_until_ready;
 use crate::{Doing, Why, bins, sys};
 use deeds::Deed;
 
-/// A running `sockdiag-actor`; its sockets are gone when this is dropped.
+/// A running `sockdiag-actor`; dropping it closes its sockets.
 #[derive(Debug)]
 pub struct Actor(Child);
 
 impl Actor {
-    /// Starts one in a namespace with the words of a line, and returns when it is ready.
+    /// Starts an actor in a namespace with the words of a line, and returns when it is ready.
     pub fn start(namespace: &Namespace, line: &str) -> Result<Self, Why> {
         let mut command = namespace.command(bins::program("sockdiag-actor")?);
         command.args(line.split(' ')).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -61,12 +61,12 @@ impl Actor {
         Ok(actor)
     }
 
-    /// Its process.
+    /// The actor's process id.
     pub fn id(&self) -> u32 {
         self.0.id()
     }
 
-    /// Lets it do nothing more, and leaves it what it has.
+    /// Stops the actor (`SIGSTOP`); its sockets stay open.
     pub fn pause(&self) -> Result<(), Why> {
         kill_process(Pid::from_child(&self.0), Signal::STOP).doing("stopping an actor")
     }
@@ -78,7 +78,7 @@ impl Drop for Actor {
     }
 }
 
-/// The program: a role, an address, and words.
+/// The program's main function: parses a role, an address, and words.
 pub fn main(args: &[String]) -> ExitCode {
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -112,7 +112,7 @@ fn run(args: &[String]) -> Result<(), Why> {
     Ok(())
 }
 
-/// What an actor was told.
+/// The actor's arguments.
 struct Words<'a>(&'a [String]);
 
 impl Words<'_> {
@@ -124,7 +124,7 @@ impl Words<'_> {
         self.0.get(1).map_or("", String::as_str)
     }
 
-    /// What is said of a key: nothing, where it stands alone.
+    /// The value of a key; empty if the key has none.
     fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().skip(1).find_map(|word| {
             let (name, value) = word.split_once('=').unwrap_or((word, ""));
@@ -145,14 +145,14 @@ impl Words<'_> {
     }
 }
 
-/// A TCP socket of the family of an address, with the options that were asked for.
+/// A TCP socket of the address's family, with the options from the arguments.
 fn tcp(at: SocketAddr, words: &Words<'_>) -> Result<OwnedFd, Why> {
     let family = if at.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let protocol = if words.has("mptcp") { ipproto::MPTCP } else { ipproto::TCP };
     let fd = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, Some(protocol))
         .doing("a socket")?;
     sockopt::set_socket_reuseaddr(&fd, true).doing("SO_REUSEADDR")?;
-    // Whatever the system's limits are.
+    // The FORCE options ignore the system's limits on buffer sizes.
     let numbers = [
         ("rcvbuf", libc::SOL_SOCKET, libc::SO_RCVBUFFORCE),
         ("sndbuf", libc::SOL_SOCKET, libc::SO_SNDBUFFORCE),
@@ -174,14 +174,14 @@ fn tcp(at: SocketAddr, words: &Words<'_>) -> Result<OwnedFd, Why> {
     Ok(fd)
 }
 
-/// Waits as long as there is nothing else to do.
+/// Sleeps until the process ends.
 fn forever() -> ! {
     loop {
         thread::sleep(Duration::from_hours(1));
     }
 }
 
-/// Runs something beside, on a small stack.
+/// Runs something in a thread with a small stack.
 fn beside(work: impl FnOnce() + Send + 'static) -> Result<(), Why> {
     thread::Builder::new().stack_size(128 << 10).spawn(work).doing("a thread").map(|_| ())
 }
@@ -251,7 +251,7 @@ fn connect(words: &Words<'_>) -> Result<(), Why> {
             rustix::io::ioctl_fionbio(&fd, true).doing("FIONBIO")?;
             match net::connect(&fd, &to) {
                 Ok(()) | Err(Errno::INPROGRESS) => std::mem::forget(fd),
-                // As is meant where ports run out, or nobody listens.
+                // Expected: ports may run out, or nobody may listen.
                 Err(_) => {}
             }
             return Ok(());

@@ -1,10 +1,9 @@
 //! This package's programs and the library's examples, for tests of any package.
 //!
-//! Cargo tells only a package's own integration tests where its programs are,
-//! so they are built here when first asked for: into the target directory and
-//! with the profile of the running test, where an up-to-date program costs a
-//! tenth of a second.  `SOCKDIAG_TESTKIT_BINS` names a directory that has
-//! them ready, for machines without cargo.
+//! Cargo tells only a package's own integration tests where its programs are, so they are
+//! built here on first use: into the target directory and with the profile of the running
+//! test, where an up-to-date program costs a tenth of a second.  On machines without cargo,
+//! `SOCKDIAG_TESTKIT_BINS` names a directory with the built programs.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,14 +12,14 @@ use std::sync::OnceLock;
 
 use crate::{Doing, Why};
 
-/// The path of `sockdiag-zoo` or another of them.
+/// The path of `sockdiag-zoo` or another program of this package.
 pub fn program(name: &str) -> Result<PathBuf, Why> {
     static DIRECTORY: OnceLock<Result<PathBuf, Why>> = OnceLock::new();
     let build = || directory("the test kit's programs", &["--package", "sockdiag-testkit", "--bins"]);
     existing(DIRECTORY.get_or_init(build).clone()?.join(name))
 }
 
-/// The path of an example of the library.
+/// The path of one of the library's examples.
 pub fn example(name: &str) -> Result<PathBuf, Why> {
     static DIRECTORY: OnceLock<Result<PathBuf, Why>> = OnceLock::new();
     let build = || directory("the examples", &["--package", "sockdiag", "--examples"]);
@@ -69,7 +68,7 @@ fn directory(what: &str, choice: &[&str]) -> Result<PathBuf, Why> {
     Ok(target.join(profile))
 }
 
-/// Splits `TARGET/PROFILE[/deps]/PROGRAM` into target directory and profile.
+/// Splits `TARGET/PROFILE[/deps]/PROGRAM` into the target directory and the profile.
 fn place(exe: &Path) -> Option<(&Path, &str)> {
     let mut profile = exe.parent()?;
     if profile.file_name()? == "deps" {

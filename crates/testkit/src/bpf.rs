@@ -1,13 +1,13 @@
-//! A machine that runs BPF programs, so that a test sees what one does without
+//! An interpreter of BPF programs, so that a test can check a program without loading it into
 //! the kernel.
 //!
-//! Memory is what a test puts there, a stack of 512 bytes and a map's value;
-//! whatever else is read or written, and an operation that is not known, ends
-//! the run.  Kernel functions are the test's own, helpers and kfuncs alike, and
-//! may change memory.  The address of a map's value is its descriptor.
+//! Memory is what a test puts there, a stack of 512 bytes and a map's value; reading or
+//! writing anything else, and an unknown instruction, ends the run.  The test supplies the
+//! kernel's functions, helpers and kfuncs alike, which may change memory.  The address of a
+//! map's value is its descriptor.
 //!
-//! Written from Documentation/bpf/standardization/instruction-set.rst, apart
-//! from `sockdiag-wire`, so that it can check it.
+//! Written from Documentation/bpf/standardization/instruction-set.rst, independently of
+//! `sockdiag-wire`, so that it can check it.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -19,28 +19,28 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// Code, first and second register, offset, constant.
+/// Opcode, destination and source register, offset, immediate value.
 pub type Insn = (u8, u8, u8, i16, i32);
 
-/// Where the stack ends.
+/// The address of the stack's end.
 const STACK_END: u64 = 0x7fff_0000;
-/// How long it is.
+/// The size of the stack, in bytes.
 const STACK: u64 = 512;
-/// A program that does not end within so many steps, does not end.
+/// A program that runs for more instructions than this counts as endless.
 const STEPS: u32 = 1 << 20;
 
 /// Why a run ended before the program did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Memory was read that nobody wrote.
+    /// The program read memory that nobody had written.
     Read(u64),
-    /// Memory was written outside of the stack and the map's value.
+    /// The program wrote outside the stack and the map's value.
     Write(u64),
-    /// The program has no such instruction.
+    /// The program jumped to an instruction that does not exist.
     Place(i64),
-    /// The instruction is not known.
+    /// The instruction is unknown.
     Unknown(Insn),
-    /// It did not end.
+    /// The program did not end within the limit.
     Endless,
 }
 
@@ -48,7 +48,7 @@ pub enum Fault {
 #[derive(Clone, Debug, Default)]
 pub struct Machine {
     bytes: HashMap<u64, u8>,
-    /// Where a map's value lies.
+    /// The addresses of a map's value.
     value: Range<u64>,
 }
 
@@ -61,13 +61,13 @@ impl Machine {
         self.bytes.extend((at..).zip(bytes.iter().copied()));
     }
 
-    /// Puts a map's value of zeros at an address.
+    /// Puts a map's value, all zeros, at an address.
     pub fn put_value(&mut self, at: u64, length: u64) {
         self.value = at..at + length;
         self.put(at, &vec![0; length as usize]);
     }
 
-    /// Bytes at an address; those that nobody wrote are left out.
+    /// Bytes at an address, without those that nobody wrote.
     pub fn get(&self, at: u64, length: usize) -> Vec<u8> {
         (at..).take(length).filter_map(|at| self.bytes.get(&at).copied()).collect()
     }
@@ -92,7 +92,7 @@ impl Machine {
     /// Runs a program to its end; R1 is `context`.  Returns R0.
     ///
     /// # Errors
-    /// What the kernel's verifier would have refused.
+    /// A fault that the kernel's verifier would have rejected.
     pub fn run(&mut self, program: &[Insn], context: u64, helper: Helper<'_>) -> Result<u64, Fault> {
         let mut regs = [0_u64; 16];
         (regs[1], regs[10]) = (context, STACK_END);
@@ -106,7 +106,7 @@ impl Machine {
             let operand = if code & 8 == 0 { i64::from(imm) as u64 } else { regs[src] };
             next += 1;
             match code & 7 {
-                // A constant of 64 bits, whose upper half is the next instruction's.
+                // A 64-bit constant: its upper half is the next instruction's immediate value.
                 0 if code == 0x18 => {
                     let high = usize::try_from(next).ok().and_then(|at| program.get(at));
                     let high = high.ok_or(Fault::Place(next))?.4;
@@ -115,7 +115,7 @@ impl Machine {
                 }
                 1 if code & 0xe0 == 0x60 => regs[dst] = self.load(near(src), length)?,
                 2 if code & 0xe0 == 0x60 => self.store(near(dst), length, i64::from(imm) as u64)?,
-                // A sum of which the register gets the old number.
+                // Fetch and add: the register gets the old value.
                 3 if code & 0xe7 == 0xc3 && imm == 1 => {
                     let old = self.load(near(dst), length)?;
                     self.store(near(dst), length, old.wrapping_add(regs[src]))?;
@@ -141,7 +141,7 @@ impl Machine {
                 5 if code == 0x85 && [0, 2].contains(&src) => {
                     let arguments = [regs[1], regs[2], regs[3], regs[4], regs[5]];
                     regs[0] = helper(self, imm, arguments);
-                    // The program must not rely on what a call changes.
+                    // A call clobbers R1 to R5, so the program must not rely on them.
                     regs[1..6].fill(0xdead_dead_dead_dead);
                 }
                 5 | 6 => {
@@ -177,8 +177,8 @@ impl Machine {
     }
 }
 
-/// What both widths compute alike; the shift to the right with the sign is not
-/// among it.
+/// The operations that 32-bit and 64-bit instructions compute alike: all but the arithmetic
+/// shift to the right.
 fn computed(op: u8, left: u64, right: u64, most_shift: u64) -> Option<u64> {
     Some(match op {
         0x00 => left.wrapping_add(right),
@@ -216,21 +216,21 @@ mod tests {
         assert_eq!(run(&[(0x61, 0, 1, 4, 0), EXIT]), Ok(0x8807_0605));
         assert_eq!(run(&[(0x69, 0, 1, 6, 0), EXIT]), Ok(0x8807));
         assert_eq!(run(&[(0x71, 0, 1, 7, 0), EXIT]), Ok(0x88));
-        // A constant fills 64 bits with its sign; 32-bit arithmetic clears the upper half.
+        // A constant is sign-extended to 64 bits; 32-bit arithmetic clears the upper half.
         assert_eq!(run(&[(0xb7, 0, 0, 0, -1), EXIT]), Ok(u64::MAX));
         assert_eq!(run(&[(0xb4, 0, 0, 0, -1), EXIT]), Ok(u32::MAX.into()));
         let load = (0x18, 0, 0, 0, -2);
         assert_eq!(run(&[load, (0, 0, 0, 0, 7), EXIT]), Ok(0x7_ffff_fffe));
-        // Shifts: with zeros, with the sign, and of 32 bits.
+        // Shifts to the right: logical and arithmetic, 64-bit and 32-bit.
         let shifted = |code| run(&[(0xb7, 0, 0, 0, -16), (code, 0, 0, 0, 4), EXIT]);
         assert_eq!([0x77, 0xc7].map(shifted), [Ok(u64::MAX >> 4), Ok(u64::MAX)]);
         assert_eq!([0x74, 0xc4].map(shifted), [Ok(0x0fff_ffff), Ok(0xffff_ffff)]);
         let (low, high) = ((0x18, 0, 0, 0, 0x0506_0708), (0, 0, 0, 0, 0x0102_0304));
         assert_eq!(run(&[low, high, (0xdc, 0, 0, 0, 64), EXIT]), Ok(0x0807_0605_0403_0201));
-        // Nothing is divided by 0.
+        // Dividing by 0 gives 0; modulo 0 leaves the value.
         assert_eq!(run(&[(0xb7, 0, 0, 0, 9), (0x37, 0, 0, 0, 0), EXIT]), Ok(0));
         assert_eq!(run(&[(0xb7, 0, 0, 0, 9), (0x97, 0, 0, 0, 0), EXIT]), Ok(9));
-        // A jump passes over the next instruction; comparisons have a sign or none.
+        // A jump skips the next instruction; comparisons are signed or unsigned.
         let jumps = |code| run(&[(0xb7, 0, 0, 0, -1), (code, 0, 0, 1, 1), (0xb7, 0, 0, 0, 5), EXIT]);
         for (code, jumped) in [
             (0x25, true),
@@ -243,11 +243,11 @@ mod tests {
         ] {
             assert_eq!(jumps(code), Ok(if jumped { u64::MAX } else { 5 }), "{code:#x}");
         }
-        // A call has its arguments and changes them.
+        // A call receives its arguments and clobbers their registers.
         let call = [(0xb7, 2, 0, 0, 30), (0x85, 0, 0, 0, 127), EXIT];
         assert_eq!(run(&call), Ok(157));
         assert_eq!(run(&[(0x85, 0, 0, 0, 1), (0xbf, 0, 2, 0, 0), EXIT]), Ok(0xdead_dead_dead_dead));
-        // The stack is written and read.
+        // What is written to the stack can be read back.
         assert_eq!(run(&[(0x7a, 10, 0, -8, -3), (0x61, 0, 10, -8, 0), EXIT]), Ok(0xffff_fffd));
     }
 

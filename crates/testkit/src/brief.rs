@@ -1,19 +1,18 @@
-//! Connections of a few milliseconds, and what a watcher says of their ends:
-//! `sockdiag-brief`.
+//! `sockdiag-brief`: connections of a few milliseconds, to check what a watcher reports when
+//! they end.
 //!
-//! Thousands of them are made a second on the loopback, over listeners of their
-//! own, so that ephemeral ports suffice although closed connections keep theirs
-//! for a while.  Two of three are closed orderly, by either end first, which leaves
-//! a TIME-WAIT; the third is aborted by its client.  How much each end sends
-//! follows from its listener, so the last counters of a socket can be told right
-//! or wrong one by one.
+//! It makes thousands a second on the loopback.  They are spread over many listeners, so that
+//! ephemeral ports suffice although closed connections keep theirs for a while.  Two of three
+//! are closed orderly, by either end first, which leaves a TIME-WAIT; the third is aborted by
+//! its client.  The listener determines how much each end sends, so the last counters of each
+//! socket can be checked one by one.
 //!
-//! The program prints `ready` when its listeners stand, makes the connections when
-//! a line comes in, prints `made CONNECTIONS MILLISECONDS`, and keeps the listeners
-//! until its input ends: their ends would be some more.
+//! The program prints `ready` when its listeners are open, makes the connections when it reads
+//! a line, and prints `made CONNECTIONS MILLISECONDS`.  It keeps the listeners open until its
+//! input ends: closing them earlier would add closings.
 //!
-//! Invariant: [`Account::wrong`] says nothing only where closings shown and
-//! closings counted as lost are exactly those that were made.
+//! Invariant: [`Account::wrong`] is empty only if the closings shown and the closings counted
+//! as lost add up to exactly those that were made.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -39,13 +38,13 @@ use crate::{Doing, Why};
 
 /// The name of the program.
 pub const PROGRAM: &str = "sockdiag-brief";
-/// What `--beside` says last where all is well.
+/// The last line that `--beside` prints if all is well.
 pub const ADDS_UP: &str = "closings add up";
-/// How long a connection stays.
+/// How long a connection stays open.
 const LIFE: Duration = Duration::from_millis(3);
-/// Connections that a thread has open, at most: 1024 files are what a process may have.
+/// Open connections of a thread, at most: a process may have 1024 open files.
 const MOST_OPEN: usize = 96;
-/// Threads that make them.
+/// Threads that make connections.
 const THREADS: u16 = 2;
 /// Listeners of a thread.
 const LISTENERS: u16 = 24;
@@ -63,17 +62,17 @@ enum Ending {
     Abort,
 }
 
-/// What is so of all connections of a listener.
+/// What the connections of a listener have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Kind {
     ending: Ending,
-    /// Bytes that the client sends, and the server.
+    /// Bytes that the client sends, and bytes that the server sends.
     client: usize,
     server: usize,
 }
 
 impl Kind {
-    /// By the port of the listener.
+    /// The kind of a listener's connections, by its port.
     fn of(port: u16) -> Option<Self> {
         let number = port.checked_sub(FIRST_PORT).filter(|number| *number < THREADS * LISTENERS)?;
         let ending = match number % 3 {
@@ -86,7 +85,7 @@ impl Kind {
     }
 }
 
-/// The program; see the module.
+/// The program's main function; see the module.
 pub fn main(args: &[String]) -> ExitCode {
     let done = match args {
         [word, rest @ ..] if word == "--beside" => beside(rest),
@@ -105,8 +104,8 @@ fn number(text: &str) -> Result<u32, Why> {
     text.parse().doing(format_args!("number {text}"))
 }
 
-/// `--beside SOCKDIAG CONNECTIONS PER-SECOND`: the whole of it, with a reader that
-/// reads and with one that is stopped for two seconds.
+/// `--beside SOCKDIAG CONNECTIONS PER-SECOND`: runs the whole check twice, with a reader that
+/// keeps reading and with one that stops for two seconds.
 fn beside(args: &[String]) -> Result<(), Why> {
     let [program, connections, per_second] = args else {
         return Err(Why::new(format!("usage: {PROGRAM} --beside SOCKDIAG CONNECTIONS PER-SECOND")));
@@ -127,7 +126,7 @@ fn beside(args: &[String]) -> Result<(), Why> {
     Ok(())
 }
 
-/// `CONNECTIONS PER-SECOND`.
+/// `CONNECTIONS PER-SECOND`: only makes the connections.
 fn make(args: &[String]) -> Result<(), Why> {
     let [connections, per_second] = args else {
         return Err(Why::new(format!("usage: {PROGRAM} CONNECTIONS PER-SECOND")));
@@ -161,13 +160,13 @@ fn make(args: &[String]) -> Result<(), Why> {
     });
     parts.into_iter().collect::<Result<(), Why>>()?;
     say(&format!("made {connections} {}", begun.elapsed().as_millis()))?;
-    // Until the input ends.
+    // Keeps the listeners open until the input ends.
     lines.for_each(drop);
     drop(listeners);
     Ok(())
 }
 
-/// Somewhere to connect to.
+/// A listening socket, its address, and the kind of its connections.
 struct Listener {
     fd: OwnedFd,
     address: SocketAddr,
@@ -185,7 +184,7 @@ impl Listener {
         Ok(Self { fd, address, kind })
     }
 
-    /// Connects, and sends both ways.
+    /// Makes a connection and sends data both ways.
     fn connection(&self) -> Result<(OwnedFd, OwnedFd), Why> {
         let client = stream()?;
         net::connect(&client, &self.address).doing(format_args!("connecting to {}", self.address))?;
@@ -195,7 +194,7 @@ impl Listener {
         Ok((client, server))
     }
 
-    /// Closes both ends.
+    /// Closes both ends, as the listener's kind demands.
     fn close(&self, (client, server): (OwnedFd, OwnedFd)) -> Result<(), Why> {
         match self.kind.ending {
             Ending::Client => {
@@ -221,7 +220,7 @@ fn stream() -> Result<OwnedFd, Why> {
         .doing("making a socket")
 }
 
-/// Sends so many bytes and waits until they came.
+/// Sends this many bytes and waits until they arrive.
 fn send(from: impl AsFd, to: impl AsFd, number: usize) -> Result<(), Why> {
     let mut bytes = [7; 2048];
     let bytes = bytes.get_mut(..number).ok_or_else(|| Why::new("too many bytes"))?;
@@ -233,7 +232,7 @@ fn send(from: impl AsFd, to: impl AsFd, number: usize) -> Result<(), Why> {
     if received == number { Ok(()) } else { Err(Why::new(format!("{received} bytes of {number} came"))) }
 }
 
-/// Makes connections at this pace and closes each after its life.
+/// Makes connections at this rate and closes each after [`LIFE`].
 fn come_and_go(listeners: &[Listener], connections: u32, per_second: f64) -> Result<(), Why> {
     let begun = Instant::now();
     let mut open = VecDeque::new();

@@ -1,9 +1,8 @@
-//! BTF made by hand: types one after the other, each known by its number.  And the
-//! kernel's own, changed a little ([`Edited`]).
+//! Hand-made BTF: types added one by one, each identified by its number; and the kernel's own
+//! BTF with a few changes ([`Edited`]).
 //!
-//! Written from linux/btf.h and Documentation/bpf/btf.rst, apart from
-//! `sockdiag-wire`, so that it can check it.  Anything can be built, also what
-//! no kernel accepts.
+//! Written from linux/btf.h and Documentation/bpf/btf.rst, independently of `sockdiag-wire`,
+//! so that it can check it.  It can build anything, even BTF that no kernel accepts.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -40,7 +39,7 @@ impl Default for Btf {
 }
 
 impl Btf {
-    /// Without types.
+    /// BTF without types.
     pub fn new() -> Self {
         Self::default()
     }
@@ -55,8 +54,8 @@ impl Btf {
         at
     }
 
-    /// Adds a type of any kind: `word` is its size or another type, `rest`
-    /// what follows the common part.
+    /// Adds a type of any kind: `word` is its size or the type it refers to, `rest` the words
+    /// after the common part.
     pub fn add(&mut self, name: &str, kind: u32, vlen: u32, flag: bool, word: u32, rest: &[u32]) -> Id {
         let name = self.string(name);
         for word in [name, vlen | kind << 24 | u32::from(flag) << 31, word].iter().chain(rest) {
@@ -71,7 +70,7 @@ impl Btf {
         self.add(name, 1, 0, false, size, &[encoding << 24 | (8 * size).min(128)])
     }
 
-    /// `int`, which the key of every storage map is.
+    /// `int`, the key type of every storage map.
     pub fn key(&mut self) -> Id {
         self.int("int", 4, SIGNED)
     }
@@ -121,7 +120,7 @@ impl Btf {
         self.add(name, 19, values.len() as u32, signed, size, &rest)
     }
 
-    /// A struct (or union) that is only named.
+    /// A forward declaration of a struct or union.
     pub fn fwd(&mut self, name: &str, union: bool) -> Id {
         self.add(name, 7, 0, union, 0, &[])
     }
@@ -151,13 +150,13 @@ impl Btf {
         self.add(name, 12, 0, false, proto, &[])
     }
 
-    /// What a function returns and takes; a last parameter of type 0 is `...`.
+    /// A function prototype: return type and parameters; a last parameter of type 0 is `...`.
     pub fn proto(&mut self, returns: Id, params: &[(&str, Id)]) -> Id {
         let rest: Vec<u32> = params.iter().flat_map(|(name, ty)| [self.string(name), *ty]).collect();
         self.add("", 13, params.len() as u32, false, returns, &rest)
     }
 
-    /// A variable, seen outside its file or not.
+    /// A variable, global or static.
     pub fn var(&mut self, name: &str, of: Id, global: bool) -> Id {
         self.add(name, 14, 0, false, of, &[global.into()])
     }
@@ -173,12 +172,12 @@ impl Btf {
         self.add(name, 16, 0, false, size, &[])
     }
 
-    /// A tag of a type.
+    /// A type tag.
     pub fn type_tag(&mut self, name: &str, of: Id) -> Id {
         self.add(name, 18, 0, false, of, &[])
     }
 
-    /// Everything as the kernel reads it.
+    /// The whole BTF in the kernel's format.
     pub fn to_bytes(&self) -> Vec<u8> {
         const HEADER: u32 = 24;
         let mut bytes = 0xeb9f_u16.to_ne_bytes().to_vec();
@@ -193,7 +192,7 @@ impl Btf {
     }
 }
 
-/// Types that somebody else wrote, to be changed in a few places; their numbers stay.
+/// BTF from elsewhere, changed in a few places; the type numbers stay the same.
 #[derive(Clone, Debug)]
 pub struct Edited(Vec<u8>);
 
@@ -209,7 +208,7 @@ const STRUCT: u32 = 4;
 const FUNC: u32 = 12;
 
 impl Edited {
-    /// Those that the running kernel shows, if it does.
+    /// The running kernel's BTF, if it exposes it.
     pub fn of_kernel() -> std::io::Result<Self> {
         std::fs::read("/sys/kernel/btf/vmlinux").map(Self)
     }
@@ -228,7 +227,7 @@ impl Edited {
         self.0[at..at + 4].copy_from_slice(&word.to_ne_bytes());
     }
 
-    /// Where types and names begin and end.
+    /// Where the types and the names begin and end.
     fn parts(&self) -> [std::ops::Range<usize>; 2] {
         let [header, types, types_length, names, names_length] =
             [4, 8, 12, 16, 20].map(|at| self.word(at) as usize);
@@ -269,10 +268,10 @@ impl Edited {
         found.unwrap_or_else(|| panic!("no type {name} of kind {kind}"))
     }
 
-    /// Calls a function by the name of another one, and that by its own.
+    /// Swaps the names of two functions.
     ///
     /// # Panics
-    /// As all the others: where there is no such thing.
+    /// If a function does not exist.  The other methods panic likewise.
     pub fn swap_functions(&mut self, one: &str, other: &str) {
         let [one, other] = [one, other].map(|name| self.find(FUNC, name).at);
         let names = (self.word(one), self.word(other));
@@ -280,14 +279,14 @@ impl Edited {
         self.set(other, names.0);
     }
 
-    /// Takes the first letter of a function's name away.
+    /// Removes the first letter of a function's name.
     pub fn lose_function(&mut self, name: &str) {
         let at = self.find(FUNC, name).at;
-        // A name may begin within another one.
+        // BTF lets a name begin inside another one.
         self.set(at, self.word(at) + 1);
     }
 
-    /// Takes the first letter of the name of a struct's member away.
+    /// Removes the first letter of the name of a struct's member.
     pub fn lose_member(&mut self, structure: &str, member: &str) {
         let place = self.find(STRUCT, structure);
         let members = (0..place.vlen).map(|number| place.at + 12 + 12 * number);
@@ -296,13 +295,13 @@ impl Edited {
         self.set(at, self.word(at) + 1);
     }
 
-    /// Makes a struct larger by so many bytes.
+    /// Makes a struct larger by this many bytes.
     pub fn grow(&mut self, structure: &str, bytes: u32) {
         let at = self.find(STRUCT, structure).at + 8;
         self.set(at, self.word(at) + bytes);
     }
 
-    /// Keeps no more than this part of a hundred.
+    /// Keeps only the first `percent` per cent of the bytes.
     pub fn cut(&mut self, percent: usize) {
         self.0.truncate(self.0.len() * percent / 100);
     }

@@ -1,14 +1,13 @@
 //! inet_diag bytecode, checked and run as the kernel does.
 //!
-//! An independent second opinion on the programs that the library makes: it
-//! shares nothing with the code that makes them.
+//! It double-checks the programs that the library makes, and shares no code with the library.
 //!
-//! A program is a list of instructions of four bytes (`code`, `yes`, `no`) and
-//! an argument.  `yes` and `no` are distances to where to go on.  Running onto
-//! the end accepts; passing it rejects.
+//! A program is a list of instructions: four bytes (`code`, `yes`, `no`) and an argument.
+//! `yes` and `no` are the distances to the next instruction.  A program that jumps exactly to
+//! its end accepts; one that jumps past it rejects.
 //!
-//! Source: `include/uapi/linux/inet_diag.h` and the kernel's documented
-//! behaviour; [`audit`] is what `inet_diag_bc_audit` demands of a program.
+//! Source: `include/uapi/linux/inet_diag.h` and the kernel's documented behaviour; [`audit`]
+//! checks what `inet_diag_bc_audit` requires of a program.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -35,7 +34,7 @@ pub struct Entry {
     pub mark: u32,
     /// Id of the cgroup.
     pub cgroup_id: u64,
-    /// Whether the local port was asked for (`SOCK_BINDPORT_LOCK`).
+    /// Whether the user bound the local port (`SOCK_BINDPORT_LOCK`).
     pub userlocks_bindport: bool,
 }
 
@@ -66,7 +65,7 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes_at(bytes, at).map(u32::from_ne_bytes)
 }
 
-/// The head of the instruction at the start of `rest`.
+/// The first four bytes of `rest`, an instruction's head.
 fn head(rest: &[u8]) -> Option<(u8, usize, usize)> {
     let [code, yes] = bytes_at(rest, 0)?;
     Some((code, yes.into(), u16_at(rest, 2)?.into()))
@@ -86,7 +85,7 @@ pub fn run(program: &[u8], entry: &Entry) -> bool {
     at == program.len()
 }
 
-/// How far the first instruction of `rest` goes on; `None` if it is cut off.
+/// The distance from the first instruction of `rest` to the next; `None` if it is cut off.
 fn step(rest: &[u8], entry: &Entry) -> Option<usize> {
     let (code, yes, no) = head(rest)?;
     let port = || u16_at(rest, 6);
@@ -130,8 +129,8 @@ fn same_bits(rule: &[u8], addr: &[u8], len: u8) -> bool {
     (0..usize::from(len)).all(|at| bit(rule, at) == bit(addr, at))
 }
 
-/// Checks a program as the kernel does before it runs one; the error says what
-/// the kernel answers `EINVAL` to.
+/// Checks a program as the kernel does before it runs one; the error says why the kernel would
+/// return `EINVAL`.
 pub fn audit(program: &[u8]) -> Result<(), &'static str> {
     let mut at = 0;
     while at < program.len() {
@@ -175,7 +174,7 @@ pub fn audit(program: &[u8]) -> Result<(), &'static str> {
     if at == program.len() { Ok(()) } else { Err("the last instruction passes the end") }
 }
 
-/// Whether an instruction starts at `target`, following `yes` from the start.
+/// Whether an instruction starts at `target`, found by following `yes` from the start.
 fn is_start(program: &[u8], target: usize) -> bool {
     let mut at = 0;
     while at < target {

@@ -1,12 +1,12 @@
-//! TCP connections that come and go at a steady pace: `sockdiag-churn`.
+//! `sockdiag-churn`: TCP connections that are opened and closed at a steady rate.
 //!
-//! Each is made on the loopback, IPv4 and IPv6 in turn, and both its ends are
-//! closed at once, with a reset, so that no TIME-WAIT uses up ports.  The pace
-//! is kept by the clock: whoever falls behind makes up for it.
+//! Each is made on the loopback, IPv4 and IPv6 in turn, and both its ends are closed at once,
+//! with a reset, so that no TIME-WAIT uses up ports.  The clock sets the rate: if the program
+//! falls behind, it catches up.
 //!
-//! Only when all is over does the program print: `CONNECTIONS MILLISECONDS`,
-//! then the cookie of each destroyed socket in hexadecimal, a line each.  (The
-//! cookie is what tells one socket from another that had the same ports.)
+//! The program prints only at the end: `CONNECTIONS MILLISECONDS`, then the cookie of each
+//! destroyed socket in hexadecimal, one per line.  (The cookie tells a socket from a later one
+//! with the same ports.)
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -26,10 +26,10 @@ use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use crate::netns::Namespace;
 use crate::{Doing, Why, bins};
 
-/// How often the pace is looked at.
+/// How often the rate is checked.
 const BEAT: Duration = Duration::from_millis(5);
 
-/// What a run left behind.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Churned {
     /// Connections made and closed, each of two sockets.
@@ -41,7 +41,7 @@ pub struct Churned {
 }
 
 impl Churned {
-    /// Connections a second, as it came out.
+    /// Connections a second actually made.
     pub fn rate(&self) -> f64 {
         f64::from(self.connections) / self.took.as_secs_f64()
     }
@@ -58,7 +58,7 @@ impl Churned {
     }
 }
 
-/// Makes and closes connections in a namespace, and returns when all are gone.
+/// Makes and closes connections in a namespace, and returns when all are closed.
 pub fn churn(namespace: &Namespace, a_second: u32, seconds: u32) -> Result<Churned, Why> {
     let mut command = namespace.command(bins::program("sockdiag-churn")?);
     command.args([a_second.to_string(), seconds.to_string()]).stdin(Stdio::null());
@@ -109,7 +109,7 @@ fn run(args: &[String], out: &mut impl Write) -> Result<(), Why> {
     print().doing("printing")
 }
 
-/// Somewhere to connect to.
+/// A listening socket and its address.
 struct Listener {
     fd: OwnedFd,
     family: AddressFamily,

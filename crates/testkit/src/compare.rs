@@ -1,13 +1,11 @@
-//! The same command line through the reference and through ours.
+//! Runs the same command line through the reference and through ours.
 //!
-//! Both run with argument 0 `ss` (messages about options begin with it), an
-//! environment of `PATH` and what the case names, and no standard input but
-//! what the case gives.  The reference runs first *and last*: where it
-//! differs from itself the case is run again, and where it goes on to differ
+//! Both get argument 0 `ss` (messages about options begin with it), an environment of `PATH`
+//! and the case's variables, and the case's standard input or none.  The reference runs first
+//! *and last*: if its two outputs differ, the case is run again, and if they keep differing
 //! the test is wrong, and ours is not judged by it.
 //!
-//! Output through a terminal is read from the other end of a pseudo-terminal
-//! that leaves line ends alone.
+//! Output to a terminal goes through a pseudo-terminal that does not translate line ends.
 
 mod differ;
 mod exec;
@@ -25,7 +23,7 @@ use crate::reference::Reference;
 pub use differ::{Difference, Part};
 pub use exec::{Ended, Outcome, run};
 
-/// One command line with its surroundings.
+/// A command line and its environment.
 #[derive(Clone, Debug, Default)]
 pub struct Case<'a> {
     /// Arguments after argument 0.
@@ -34,77 +32,77 @@ pub struct Case<'a> {
     pub env: Vec<(OsString, OsString)>,
     /// Columns of the terminal that is standard output; absent for a pipe.
     pub width: Option<u16>,
-    /// Whether standard error is a terminal too, rather than a pipe.
+    /// Whether standard error is a terminal too, instead of a pipe.
     pub errors_to_terminal: bool,
-    /// Standard input, a file; absent for `/dev/null`.
+    /// The content of standard input; absent for `/dev/null`.
     pub stdin: Option<Vec<u8>>,
-    /// Where it runs; absent for an empty namespace of this process's, so that
-    /// what other people have on this machine is in nobody's listing.
+    /// The namespace to run in; absent for an empty namespace of this process, so that the
+    /// machine's other sockets are not listed.
     pub namespace: Option<&'a Namespace>,
-    /// Whether it runs where the test runs if `namespace` is absent.
+    /// If `namespace` is absent: whether to run in the test's own namespace.
     pub here: bool,
-    /// Protocols of netlink of which the kernel gives out no sockets (seccomp).
+    /// Netlink protocols whose sockets seccomp refuses to the program.
     pub refused: &'a [u32],
-    /// Blots out, in either output, what no two runs have in common.
+    /// Masks what differs from run to run, in both outputs.
     pub blot: Option<fn(&mut Vec<u8>)>,
 }
 
 impl<'a> Case<'a> {
-    /// A case with these arguments and nothing else.
+    /// A case with these arguments and defaults.
     pub fn new<S: AsRef<OsStr>>(args: &[S]) -> Self {
         Self { args: args.iter().map(|arg| arg.as_ref().to_owned()).collect(), ..Self::default() }
     }
 
-    /// Sets a variable.
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.into(), value.as_ref().to_owned()));
         self
     }
 
-    /// Lets standard output be a terminal of that many columns.
+    /// Makes standard output a terminal of this many columns.
     #[must_use]
     pub fn width(mut self, columns: u16) -> Self {
         self.width = Some(columns);
         self
     }
 
-    /// Lets standard error be a terminal.
+    /// Makes standard error a terminal.
     #[must_use]
     pub fn errors_to_terminal(mut self) -> Self {
         self.errors_to_terminal = true;
         self
     }
 
-    /// Gives standard input.
+    /// Sets the content of standard input.
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(bytes.into());
         self
     }
 
-    /// Runs it in a namespace.
+    /// Runs the case in a namespace.
     #[must_use]
     pub fn inside(mut self, namespace: &'a Namespace) -> Self {
         self.namespace = Some(namespace);
         self
     }
 
-    /// Has the kernel refuse it netlink sockets of these protocols.
+    /// Makes seccomp refuse netlink sockets of these protocols.
     #[must_use]
     pub fn refuse(mut self, protocols: &'a [u32]) -> Self {
         self.refused = protocols;
         self
     }
 
-    /// Runs it where the test runs, among what other people have there.
+    /// Runs the case in the test's own namespace, among the machine's other sockets.
     #[must_use]
     pub fn here(mut self) -> Self {
         self.here = true;
         self
     }
 
-    /// Applies a function to both outputs before they are compared.
+    /// Masks both outputs with this function before they are compared.
     #[must_use]
     pub fn blot(mut self, blot: fn(&mut Vec<u8>)) -> Self {
         self.blot = Some(blot);
@@ -113,8 +111,8 @@ impl<'a> Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    /// The namespace to run in.  Where none can be made, an empty one is not to
-    /// be had: the case runs among what there is.
+    /// The namespace to run in.  If an empty one cannot be made, the case runs in the test's
+    /// own namespace.
     fn place(&self) -> Option<&'a Namespace> {
         static EMPTY: LazyLock<Option<Namespace>> = LazyLock::new(|| Namespace::new().ok());
         self.namespace.or_else(|| if self.here { None } else { EMPTY.as_ref() })
@@ -122,8 +120,8 @@ impl<'a> Case<'a> {
 }
 
 impl Case<'_> {
-    /// Whether holders of sockets are asked for, here and not below a made-up
-    /// root of /proc.
+    /// Whether the case lists holders of sockets from the real /proc, not from a made-up
+    /// `PROC_ROOT`.
     fn asks_for_holders(&self) -> bool {
         let asks = |arg: &OsString| {
             let text = arg.to_string_lossy();
@@ -145,7 +143,7 @@ impl Case<'_> {
     }
 }
 
-/// As one would type it, with what is not typed in brackets.
+/// The command line as typed, with the rest of the case in brackets.
 impl fmt::Display for Case<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, value) in &self.env {
@@ -180,15 +178,15 @@ fn quoted(word: &OsStr) -> String {
     if !text.is_empty() && text.chars().all(plain) { text.into_owned() } else { format!("{text:?}") }
 }
 
-/// How often a case is run while the reference differs from itself.  The order
-/// of a table that all namespaces share (netlink's) changes with what other
-/// people open; what ticks differs every time.
+/// How often a case is run while the reference differs from itself.  The order of a table that
+/// all namespaces share (netlink's) changes when other programs open sockets; what depends on
+/// the clock differs every time.
 const TRIES: usize = 3;
 
-/// What came of many cases.
+/// The result of many cases.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// How many gave the same bytes and the same status.
+    /// Cases in which both gave the same bytes and the same status.
     pub agreed: usize,
     /// How often a case was run again because the reference differed from itself.
     pub repeated: usize,
@@ -196,12 +194,12 @@ pub struct Report {
     pub differed: Vec<Finding<Difference>>,
     /// Cases in which the reference differs from itself: wrong tests.
     pub wrong_tests: Vec<Finding<Difference>>,
-    /// Cases in which the reference crashed or did not end: nothing to compare
-    /// with, but ours had to end by itself.
+    /// Cases in which the reference crashed or did not end: nothing to compare with, but ours
+    /// still had to exit by itself.
     pub reference_failed: Vec<Finding<Ended>>,
 }
 
-/// A case in words, and what was found.
+/// A case and what was found.
 #[derive(Clone, Debug)]
 pub struct Finding<T> {
     /// The command line.
@@ -247,8 +245,8 @@ impl fmt::Display for Report {
 
 /// Runs each case through the reference, ours and the reference again.
 ///
-/// An error means that nothing could be compared (no reference, no program),
-/// never that something differed.
+/// An error means that nothing could be compared (no reference, no program), never that
+/// outputs differed.
 pub fn run_cases<'a>(cases: impl IntoIterator<Item = Case<'a>>, ours: &Path) -> Result<Report, Why> {
     let reference = Reference::get()?;
     let mut report = Report::default();
@@ -278,7 +276,7 @@ impl Report {
         Ok(())
     }
 
-    /// Runs a case once; false if the reference differs from itself and may try again.
+    /// Runs a case once; false if the reference differs from itself and may be tried again.
     fn judge(
         &mut self,
         case: &Case<'_>,
@@ -293,7 +291,7 @@ impl Report {
             .collect::<Result<Vec<_>, Why>>()?;
         let name = case.to_string();
         if !matches!(before.ended, Ended::Exit(_)) {
-            // No judge, but a program that crashes as well is wrong anyway.
+            // The reference gives nothing to compare with, but ours must not crash either.
             match answers.into_iter().find(|(_, answer)| !matches!(answer.ended, Ended::Exit(_))) {
                 None => self.reference_failed.push(Finding { case: name, what: before.ended }),
                 Some((case, answer)) => {
@@ -321,10 +319,9 @@ impl Report {
     }
 }
 
-/// The ways in which ours can be told to find the holders of sockets
-/// (`SOCKDIAG_PROCESSES`), all of which have to give the same: for root also
-/// the kernel's iterator, which says so on stderr where it cannot be had.
-/// A case that asks for no holders stays as it is.
+/// The case once per method of finding holders (`SOCKDIAG_PROCESSES`), which must all give the
+/// same result.  Root also tries the kernel's iterator, which reports on stderr if it is
+/// unavailable.  A case that lists no holders is returned unchanged.
 pub fn searches<'a>(case: &Case<'a>) -> Vec<Case<'a>> {
     if !case.asks_for_holders() {
         return vec![case.clone()];
@@ -333,7 +330,7 @@ pub fn searches<'a>(case: &Case<'a>) -> Vec<Case<'a>> {
     ways.iter().map(|way| case.clone().env("SOCKDIAG_PROCESSES", way)).collect()
 }
 
-/// Runs ours in each of these ways and gives what all of them say.
+/// Runs ours with every search method and returns their common outcome.
 pub fn run_every_search(ours: &Path, case: &Case<'_>) -> Result<Outcome, Why> {
     let mut agreed: Option<Outcome> = None;
     for case in searches(case) {
@@ -346,7 +343,7 @@ pub fn run_every_search(ours: &Path, case: &Case<'_>) -> Result<Outcome, Why> {
     agreed.ok_or_else(|| Why::new("no way to run it"))
 }
 
-/// Fails the test unless ours does as the reference does.
+/// Fails the test unless ours and the reference agree.
 ///
 /// # Panics
 ///

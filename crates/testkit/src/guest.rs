@@ -1,14 +1,14 @@
-//! The same command lines through the reference and ours inside a guest kernel:
-//! the plan that goes in, the results that come out, and what may be masked.
+//! Runs command lines through the reference and ours inside a guest kernel: the plan that goes
+//! in, the results that come out, and what may be masked.
 //!
-//! `sockdiag-beside` runs in the guest and reads a plan: tab-separated lines,
-//! `@NAME WORD...` for a program and `HOW JUDGE WORD...` for a command line.
-//! What it writes is a sequence of runs, each a line of numbers and the bytes
-//! that it counts.  Comparing is done where the results are read, with one
-//! exception: a line is run again when masked outputs are not equal.
+//! `sockdiag-beside` runs in the guest and reads a plan: tab-separated lines, `@NAME WORD...`
+//! for a program and `HOW JUDGE WORD...` for a command line.  It writes a sequence of runs,
+//! each a line of numbers and then as many bytes as the line says.  Outputs are compared where
+//! the results are read, with one exception: the guest runs a line again if masked outputs
+//! differ.
 //!
-//! Invariant: a result is complete or absent; a guest that dies half-way leaves
-//! whole runs and perhaps a cut one, which is left out.
+//! Invariant: a result is complete or absent.  A guest that dies half-way leaves complete runs
+//! and perhaps an incomplete one, which is ignored.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -27,22 +27,22 @@ pub use run::main;
 use crate::Why;
 use crate::compare::{Ended, Outcome};
 
-/// How often a line is run when its outputs are not equal.
+/// How often a line is run while its outputs differ.
 pub const ATTEMPTS: u32 = 4;
 
 /// How a line is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    /// The judge, ours, and the judge again if ours said something else.
+    /// The judge, ours, and the judge again if our output differs.
     Plain,
     /// The same, and ours once more with its netlink traffic recorded.
     Tapped,
-    /// Each on new sockets of the zoo's kind "victims"; what is left of these
-    /// follows in the output.
+    /// Each on new sockets of the zoo's kind "victims"; the victims that survive are listed
+    /// after the output.
     Kill,
-    /// All at once, until sockets of that kind have come and gone.
+    /// All at once, until such sockets have been opened and closed.
     Events,
-    /// Ours alone, once: what no judge knows.
+    /// Ours alone, once, for options that no judge knows.
     Alone,
 }
 
@@ -64,14 +64,14 @@ impl How {
     }
 }
 
-/// A command line with what judges it.
+/// A command line and the program that judges it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// How it is run.
     pub how: How,
     /// Name of the program that is the judge.
     pub judge: String,
-    /// `NAME=VALUE` words first: the environment.  Then the arguments.
+    /// The environment as `NAME=VALUE` words, then the arguments.
     pub words: Vec<String>,
 }
 
@@ -88,7 +88,7 @@ impl Line {
     }
 }
 
-/// As one would type it.
+/// The line as typed in a shell.
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (env, args) = self.split();
@@ -99,17 +99,17 @@ impl fmt::Display for Line {
     }
 }
 
-/// What the guest shall do.
+/// What the guest has to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Programs by name; `ours` is the one that is judged.
+    /// Programs by name; `ours` is the program under test.
     pub programs: Vec<(String, Vec<String>)>,
     /// The command lines, in order.
     pub lines: Vec<Line>,
 }
 
 impl Plan {
-    /// The words of a program.
+    /// The command of a program, as words.
     pub fn program(&self, name: &str) -> Option<&[String]> {
         self.programs.iter().find(|(known, _)| known == name).map(|(_, words)| words.as_slice())
     }
@@ -155,10 +155,10 @@ pub enum Who {
     Before,
     /// Ours.
     Ours,
-    /// The judge, after; absent if ours said what the judge said before.
+    /// The judge, after; absent if ours printed what the judge printed before.
     After,
-    /// Ours, with its traffic recorded: what it printed is in [`Run::outcome`],
-    /// the recording in [`Run::traffic`].
+    /// Ours, with its traffic recorded: its output is in [`Run::outcome`], the recording in
+    /// [`Run::traffic`].
     Tapped,
 }
 
@@ -171,9 +171,9 @@ pub struct Run {
     pub line: usize,
     /// Which attempt, from 0.
     pub attempt: u32,
-    /// Which of its runs.
+    /// Which program ran.
     pub who: Who,
-    /// What it said and how it ended.
+    /// Its output and how it ended.
     pub outcome: Outcome,
     /// A recording of its netlink traffic (format: `gen/nltap.c`), or empty.
     pub traffic: Vec<u8>,
@@ -199,7 +199,7 @@ impl Run {
         bytes
     }
 
-    /// All whole runs of what the guest wrote.
+    /// All complete runs of the guest's output.
     pub fn decode_all(mut bytes: &[u8]) -> Result<Vec<Self>, Why> {
         let mut runs = Vec::new();
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
@@ -238,7 +238,7 @@ impl Run {
     }
 }
 
-/// An outcome with what depends on time masked.
+/// An outcome with everything that depends on time masked.
 #[must_use]
 pub fn masked(outcome: &Outcome) -> Outcome {
     Outcome { stdout: mask(&outcome.stdout), stderr: mask(&outcome.stderr), ended: outcome.ended }
@@ -274,7 +274,7 @@ mod tests {
         let runs = [run(Who::Ours, Ended::Exit(255)), run(Who::Tapped, Ended::Signal(15))];
         let bytes: Vec<u8> = runs.iter().flat_map(Run::encode).collect();
         assert_eq!(Run::decode_all(&bytes).unwrap(), runs);
-        // Cut: what is whole comes back.
+        // Of a cut output, the complete runs are returned.
         assert_eq!(Run::decode_all(&bytes[..bytes.len() - 1]).unwrap(), runs[..1]);
         assert!(Run::decode_all(b"x y\n").is_err());
     }

@@ -1,15 +1,14 @@
-//! Very many TCP connections, both ends held: `sockdiag-holder`.
+//! `sockdiag-holder`: a very large number of TCP connections, both ends held open.
 //!
-//! A process may open 20000 files on the machines we test on, so the
-//! connections are shared out to workers, copies of the program, of at most
-//! [`SHARE`] each.  Every worker has a listening socket of its own for each
-//! family, so its clients' ports need only differ among themselves; IPv4
-//! workers listen on addresses of their own within 127.0.0.0/8.  All sockets
-//! are set to be reset when closed: a million of them leave no TIME-WAIT.
+//! A process may open 20000 files on our test machines, so the connections are divided among
+//! workers, copies of the program, of at most [`SHARE`] each.  Every worker has its own
+//! listening socket for each family, so only the ports of its own clients must differ; IPv4
+//! workers listen on addresses of their own within 127.0.0.0/8.  All sockets are set to be
+//! reset when closed, so that a million of them leave no TIME-WAIT.
 //!
-//! The program prints `ready TOTAL` (connections, each of two sockets) and
-//! ends, with its workers, when its input ends.  As `sockdiag-holder --churn`
-//! it holds nothing for long: it opens and closes connections all the time.
+//! The program prints `ready TOTAL` (connections, each of two sockets) and ends, with its
+//! workers, when its input ends.  With `--churn` it opens and closes connections all the time
+//! instead of holding them.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
@@ -35,7 +34,7 @@ pub const SHARE: u32 = 9_000;
 /// How long a million connections may take.
 const PATIENCE: Duration = Duration::from_mins(10);
 
-/// A running `sockdiag-holder`; its connections end when this is dropped.
+/// A running `sockdiag-holder`; dropping it closes its connections.
 #[derive(Debug)]
 pub struct Holder {
     parent: Child,
@@ -43,14 +42,14 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// Makes that many connections in the namespace, of which
-    /// `v6_percent` of a hundred are IPv6, and returns when all of them stand.
+    /// Makes this many connections in the namespace, `v6_percent` per cent of them over IPv6,
+    /// and returns when all are established.
     pub fn start(namespace: &Namespace, connections: u32, v6_percent: u8) -> Result<Self, Why> {
         Self::using(namespace, connections, v6_percent, 0)
     }
 
-    /// The same, and uses that many of a hundred every second, one after the other: one end
-    /// sends a hundred bytes, which the other one reads.
+    /// The same, and uses `used_percent` per cent of them every second, in turn: one end sends
+    /// a hundred bytes, which the other one reads.
     pub fn using(
         namespace: &Namespace,
         connections: u32,
@@ -65,15 +64,15 @@ impl Holder {
         Ok(holder)
     }
 
-    /// How many connections there are; the sockets are twice as many, and
-    /// one or two listeners for every [`SHARE`].
+    /// The number of connections.  There are two sockets for each, and one or two listeners
+    /// per [`SHARE`].
     pub fn connections(&self) -> u32 {
         self.connections
     }
 }
 
 impl Drop for Holder {
-    /// Waits, so that the workers' sockets are gone afterwards.
+    /// Waits, so that the workers' sockets are closed when this returns.
     fn drop(&mut self) {
         drop(self.parent.stdin.take());
         for _ in 0..600 {
@@ -93,8 +92,8 @@ pub struct Churn {
 }
 
 impl Churn {
-    /// Opens and closes that many connections a second in the namespace until
-    /// this is dropped, and returns when the first of them came and went.
+    /// Opens and closes this many connections a second in the namespace until this is dropped;
+    /// returns after the first of them.
     pub fn start(namespace: &Namespace, per_second: u32) -> Result<Self, Why> {
         let mut command = namespace.command(bins::program("sockdiag-holder")?);
         command.arg("--churn").arg(per_second.to_string());
@@ -104,7 +103,7 @@ impl Churn {
         Ok(Self { child })
     }
 
-    /// Ends it and says how many connections there were.
+    /// Ends the program and returns the number of connections it made.
     pub fn end(mut self) -> Result<u64, Why> {
         drop(self.child.stdin.take());
         let mut said = String::new();
@@ -130,16 +129,16 @@ fn ready(child: &mut Child) -> Result<u32, Why> {
     }
 }
 
-/// What a worker does.
+/// The connections of one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Share {
-    /// Counted from zero.
+    /// The worker's number, from zero.
     worker: u16,
     v4: u32,
     v6: u32,
 }
 
-/// Shares connections out evenly, IPv6 in every worker alike.
+/// Divides connections evenly among workers, with the same share of IPv6 in each.
 fn shares(connections: u32, v6_percent: u8) -> Vec<Share> {
     let workers = connections.div_ceil(SHARE);
     let all_v6 = (u64::from(connections) * u64::from(v6_percent.min(100)) / 100) as u32;
@@ -196,11 +195,11 @@ fn run(args: &[String], out: &mut impl Write) -> Result<(), Why> {
     Ok(())
 }
 
-/// What a process keeps until its input ends.
+/// What a process holds until its input ends.
 enum Held {
-    /// A worker's: listeners, then both ends of each connection.
+    /// In a worker: listeners, then both ends of each connection.
     Sockets(Arc<Vec<(OwnedFd, OwnedFd)>>),
-    /// The parent's, each with its number of connections.
+    /// In the parent: workers, each with its number of connections.
     Workers(Vec<(Child, u32)>),
 }
 
@@ -217,7 +216,7 @@ impl fmt::Display for Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if let Self::Workers(workers) = self {
-            // All inputs first, so that the workers end side by side.
+            // Close all inputs first, so that the workers end in parallel.
             for (worker, _) in &mut *workers {
                 drop(worker.stdin.take());
             }
@@ -228,10 +227,10 @@ impl Drop for Held {
     }
 }
 
-/// Opens and closes connections until the input ends, then says how many.
+/// Opens and closes connections until the input ends, then reports their number.
 ///
-/// Some sixteen of them are open at a time, the oldest closed first; every
-/// other one is closed orderly, which leaves a TIME-WAIT.
+/// About sixteen of them are open at a time, and the oldest is closed first; every second one
+/// is closed orderly, which leaves a TIME-WAIT.
 fn come_and_go(per_second: u32, out: &mut impl Write) -> Result<(), Why> {
     let over = Arc::new(AtomicBool::new(false));
     let ended = Arc::clone(&over);
@@ -247,7 +246,7 @@ fn come_and_go(per_second: u32, out: &mut impl Write) -> Result<(), Why> {
     let mut count = 0_u64;
     let start = Instant::now();
     let mut listeners = Vec::new();
-    // Several, for closed connections keep their ports for a minute.
+    // Several listeners, because closed connections keep their ports for a minute.
     for last in 1..=16 {
         let listener = stream()?;
         let at = SocketAddr::from((Ipv4Addr::new(127, 200, 0, last), 0));
@@ -277,7 +276,7 @@ fn come_and_go(per_second: u32, out: &mut impl Write) -> Result<(), Why> {
         let due = start + Duration::from_secs(count) / per_second.max(1);
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
     }
-    // Nobody listens to the output after `ready`.
+    // Nobody reads stdout after `ready`.
     writeln!(io::stderr(), "{count}").doing("printing")
 }
 
@@ -299,7 +298,7 @@ fn hire(connections: u32, v6_percent: u8, used_percent: u32) -> Result<Vec<(Chil
     Ok(std::mem::take(workers))
 }
 
-/// Uses that many of a hundred connections a second from now on, a tenth of them at a time.
+/// Uses this many per cent of the connections each second, a tenth of them at a time.
 fn used(pairs: Vec<(OwnedFd, OwnedFd)>, percent: u32) -> Result<Arc<Vec<(OwnedFd, OwnedFd)>>, Why> {
     const STEP: Duration = Duration::from_millis(100);
     let pairs = Arc::new(pairs);
@@ -311,7 +310,7 @@ fn used(pairs: Vec<(OwnedFd, OwnedFd)>, percent: u32) -> Result<Arc<Vec<(OwnedFd
             loop {
                 let begun = Instant::now();
                 for (one, other) in next.by_ref().take(at_once) {
-                    // One that was closed by somebody is of no use.
+                    // The connection may have been closed by somebody, so errors are ignored.
                     let _ = net::send(one, &[7; 100], SendFlags::empty());
                     let _ = net::recv(other, &mut [0; 200], RecvFlags::DONTWAIT);
                 }
@@ -337,7 +336,7 @@ fn hold(share: Share) -> Result<Vec<(OwnedFd, OwnedFd)>, Why> {
     Ok(pairs)
 }
 
-/// The listener is closed at the end: what it accepted stays.
+/// Closes its listener at the end; accepted connections stay open.
 fn connect(address: IpAddr, count: u32, pairs: &mut Vec<(OwnedFd, OwnedFd)>) -> Result<(), Why> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket =

@@ -1,7 +1,7 @@
-//! Programs, maps and links of BPF that nobody holds any more and that are still there.
+//! Finds BPF programs, maps and links that no process holds but that still exist.
 //!
-//! What runs at this moment holds its objects by descriptors, which /proc shows; what is
-//! there without one was left behind.
+//! A running program holds its objects by descriptors, which /proc shows; an object without a
+//! descriptor was left behind.
 //!
 //! Source: bpf(2), linux/bpf.h; `fdinfo` of proc(5).
 
@@ -10,11 +10,11 @@ use std::fs;
 
 use crate::{Doing, Why, sys};
 
-/// A kind of objects: what bpf(2) is asked with, and how /proc calls them.
+/// A kind of object: the bpf(2) commands for it and its names in /proc.
 struct Kind {
     next: i32,
     open: i32,
-    /// Where `struct bpf_*_info` has a name.
+    /// Offset of the name in `struct bpf_*_info`, if it has one.
     name: Option<usize>,
     link: &'static str,
     id: &'static str,
@@ -26,12 +26,12 @@ const KINDS: [Kind; 3] = [
     Kind { next: 31, open: 30, name: None, link: "anon_inode:bpf_link", id: "link_id:" },
 ];
 
-/// The objects of a moment, by kind and number.
+/// The objects that exist at one moment, by kind and number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Objects(HashSet<(usize, u32)>);
 
 impl Objects {
-    /// All that there are.
+    /// All objects that exist now.
     pub fn now() -> Result<Self, Why> {
         let mut all = HashSet::new();
         for (kind, Kind { next, .. }) in KINDS.iter().enumerate() {
@@ -44,7 +44,7 @@ impl Objects {
         Ok(Self(all))
     }
 
-    /// Those that came since this moment, have this name (links have none), and are held
+    /// The objects that appeared after `self`, have this name (links have none), and are held
     /// by no process.
     pub fn left_since(&self, name: &str) -> Result<Self, Why> {
         let mut came = Self::now()?;
@@ -56,25 +56,25 @@ impl Objects {
         Ok(came)
     }
 
-    /// Whether there is none.
+    /// Whether there are no objects.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// Whether an object is there and has this name.
+/// Whether an object exists and has this name.
 fn is_called((kind, id): (usize, u32), name: &str) -> bool {
     let Some(at) = KINDS[kind].name else { return true };
     let mut info = [0; 128];
-    // It may be gone.
+    // The object may be gone by now.
     let Ok(()) = sys::object_info(KINDS[kind].open, id, &mut info) else { return false };
     info[at..at + 16].split(|byte| *byte == 0).next() == Some(name.as_bytes())
 }
 
-/// Those that any process has a descriptor of.
+/// The objects that any process has a descriptor of.
 fn held() -> HashSet<(usize, u32)> {
     let mut held = HashSet::new();
-    // Whatever ends meanwhile holds nothing.
+    // A process that ends meanwhile holds nothing.
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
         for descriptor in fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten() {
             let Ok(target) = fs::read_link(descriptor.path()) else { continue };
@@ -100,7 +100,7 @@ mod tests {
             Ok(before) => before,
             Err(why) => crate::skip!("{why}"),
         };
-        // An array of one number.
+        // An array map with one element.
         let map = match sys::map_create([2, 4, 4, 1, 0], [0; 3]) {
             Ok(map) => map,
             Err(why) => crate::skip!("no map here: {why}"),

@@ -1,5 +1,5 @@
-//! What tests need and users never see: sockets of every kind and state,
-//! network namespaces, recordings, and the reference to compare with.
+//! For tests only: sockets of every kind and state, network namespaces, recordings, and the
+//! reference to compare with.
 //!
 //! | module | what it gives |
 //! | --- | --- |
@@ -7,22 +7,22 @@
 //! | [`compare`] | the same command line through the real `ss` and ours |
 //! | [`guest`] | the same inside another kernel |
 //! | [`mod@pins`] | the versions of what is taken from Debian's archive |
-//! | [`netns`] | a network namespace of one's own, root or not |
+//! | [`netns`] | a network namespace for a test, root or not |
 //! | [`zoo`] | TCP, UDP and raw sockets of named kinds, held open |
-//! | [`holders`] | very many TCP connections, held open |
+//! | [`holders`] | a very large number of TCP connections, held open |
 //! | [`churn`] | TCP connections that come and go at a steady pace |
-//! | [`brief`] | connections of a few milliseconds, and what a watcher says of their ends |
-//! | [`noise`] | what other people do on a machine while tests run |
+//! | [`brief`] | connections of a few milliseconds, and what a watcher reports of their ends |
+//! | [`noise`] | activity of other programs while tests run |
 //! | [`path`], [`packet`] | a path between two namespaces that loses, delays and changes packets |
-//! | [`actor`] | programs that misbehave with sockets as they are told |
+//! | [`actor`] | programs that misuse sockets in a chosen way |
 //! | [`measure`] | what one run of a program costs |
 //! | [`recording`] | files in the format of `ss -D`: built, cut, random, damaged |
 //! | [`replies`] | crafted answers of a kernel, for families that this one lacks |
 //! | [`refuse`] | a kernel that refuses certain system calls |
 //! | [`mod@bpf`] | a machine that runs BPF programs on memory made for them |
 //! | [`btf`], [`maps`] | types made by hand, and BPF maps with values of them beside sockets |
-//! | [`leaks`] | objects of BPF that nobody holds any more |
-//! | [`mod@skip`] | the one way for a test not to run |
+//! | [`leaks`] | BPF objects that no process holds |
+//! | [`mod@skip`] | the only way to skip a test |
 //! | [`bins`] | this package's programs and the examples, built when first asked for |
 //!
 //! Nothing here touches the network or the processes of its surroundings:
@@ -65,14 +65,14 @@ pub mod zoo;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// Why something that a test asked for cannot be had, as a sentence.
+/// Why something that a test needs is unavailable, as a sentence.
 ///
-/// A test either fails with it or hands it to [`skip!`].
+/// A test either fails with it or passes it to [`skip!`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Why(String);
 
 impl Why {
-    /// Wraps a sentence that says what was attempted and what came of it.
+    /// Wraps a sentence that names the attempt and its result.
     pub fn new(sentence: impl Into<String>) -> Self {
         Self(sentence.into())
     }
@@ -86,10 +86,10 @@ impl fmt::Display for Why {
 
 impl std::error::Error for Why {}
 
-/// Waits until something holds, looking every few milliseconds; false if it
-/// does not within half a minute.
+/// Waits until something holds, checking every few milliseconds; false if it does not within
+/// half a minute.
 ///
-/// A test waits for what it needs and never for a time that is mostly enough.
+/// A test waits for a condition, never for a time that is usually enough.
 pub fn until(mut holds: impl FnMut() -> bool) -> bool {
     let begun = Instant::now();
     while !holds() {
@@ -101,7 +101,7 @@ pub fn until(mut holds: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// Says what was being done when an error struck.
+/// Adds to an error what was being done.
 pub(crate) trait Doing<T> {
     /// Turns an error into a [`Why`] that reads `WHAT: ERROR`.
     fn doing(self, what: impl fmt::Display) -> Result<T, Why>;

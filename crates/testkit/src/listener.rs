@@ -1,8 +1,8 @@
-//! A TCP listener that listens no more once it is dropped.
+//! A TCP listener that stops listening when it is dropped.
 //!
-//! Closing the descriptor is not enough in a test: another test of the same
-//! process may have just forked, and its child holds a copy until it runs its
-//! program.  Shutting the socket down ends listening for every copy.
+//! Closing the descriptor is not enough in a test: another test of the same process may have
+//! just forked, and its child holds a copy until it calls `exec`.  Shutting the socket down
+//! stops it for every copy.
 
 use std::io;
 use std::net::{TcpListener, ToSocketAddrs};
@@ -11,8 +11,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{Shutdown, shutdown};
 
-/// A [`TcpListener`] that is shut down when it is dropped; what it is turned
-/// into is not.
+/// A [`TcpListener`] that is shut down when it is dropped, unless it was converted into
+/// something else.
 #[derive(Debug)]
 pub struct Listener(Option<TcpListener>);
 
@@ -51,7 +51,7 @@ impl From<Listener> for OwnedFd {
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Some(listener) = &self.0 {
-            // It fails only for a socket that does not listen any more.
+            // It fails only if the socket no longer listens.
             let _ = shutdown(listener, Shutdown::Both);
         }
     }

@@ -1,8 +1,8 @@
-//! BPF maps of socket-local storage, held open, and values beside sockets.
+//! BPF maps of socket-local storage, held open, and their values at sockets.
 //!
-//! A map belongs to the whole machine, not to a namespace: tests name theirs
-//! by number, or look at sockets that nobody else gives values to.  It is gone
-//! when its [`Map`] is and no socket holds a value of it.
+//! A map belongs to the whole machine, not to a namespace: tests name their own by number, or
+//! look at sockets to which nobody else attaches values.  A map is gone when its [`Map`] is
+//! dropped and no socket holds a value of it.
 
 #![allow(clippy::cast_sign_loss, reason = "small, known numbers; each cast is meant")]
 
@@ -24,7 +24,7 @@ const NO_PREALLOC: u32 = 1;
 #[derive(Debug)]
 pub struct Map {
     fd: OwnedFd,
-    /// Its number.
+    /// The map's id.
     pub id: u32,
 }
 
@@ -36,7 +36,7 @@ impl Map {
         Self::made([SK_STORAGE, 4, value_size, 0, NO_PREALLOC], types)
     }
 
-    /// A map that is none of socket-local storage.
+    /// A map that is not socket-local storage.
     pub fn other() -> Result<Self, Why> {
         Self::made([ARRAY, 4, 4, 1, 0], [0; 3])
     }
@@ -47,12 +47,12 @@ impl Map {
         Ok(Self { fd, id })
     }
 
-    /// Its descriptor.
+    /// The map's descriptor.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 
-    /// Puts a value beside a socket; it is as long as the map's values are.
+    /// Attaches a value to a socket; it must have the size of the map's values.
     pub fn set(&self, socket: &impl AsFd, value: &[u8]) -> Result<(), Why> {
         let key = socket.as_fd().as_raw_fd().to_ne_bytes();
         sys::map_update(self.fd.as_fd(), key, value).doing(format_args!("a value of map {}", self.id))

@@ -1,12 +1,10 @@
-//! What one run of a program costs: time on the clock, time on processors,
-//! memory.
+//! What one run of a program costs: wall-clock time, processor time, memory.
 //!
-//! The figures are those that wait4(2) gives for this one child, so runs do
-//! not add up.  Processor time is the figure to trust on a busy machine.
+//! The figures are those that wait4(2) reports for this one child, so runs do not add up.
+//! Processor time is the figure to trust on a busy machine.
 //!
-//! The greatest resident size is never below that of the process that
-//! measures, whose memory the child shares until it executes the program:
-//! whoever measures should be small.
+//! The greatest resident size is never below that of the measuring process, whose memory the
+//! child shares until it calls `exec`: the measuring program should be small.
 //!
 //! Source: wait4(2), getrusage(2).
 
@@ -18,31 +16,31 @@ use crate::{Doing, Why, sys};
 /// What one run cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// From before its start until its end was known.
+    /// From before the start until the end was noticed.
     pub wall: Duration,
     /// Processor time of the program itself.
     pub user: Duration,
     /// Processor time of the kernel on its behalf.
     pub system: Duration,
-    /// Greatest resident size, in KiB; see above for what it cannot be below.
+    /// Greatest resident size, in KiB; never below that of the measuring process.
     pub max_rss_kib: u64,
 }
 
 impl Cost {
-    /// All processor time.
+    /// User and system time together.
     pub fn cpu(&self) -> Duration {
         self.user + self.system
     }
 
-    /// The median of each figure by itself; of an even number of runs the
-    /// upper one, of none zeros.
+    /// The median of each figure on its own; of an even number of runs the upper one, of no
+    /// runs zeros.
     pub fn median(runs: &[Self]) -> Self {
         fn middle<T: Ord + Default>(runs: &[Cost], figure: impl Fn(&Cost) -> T) -> T {
             let mut figures: Vec<T> = runs.iter().map(figure).collect();
             figures.sort();
             figures.into_iter().nth(runs.len() / 2).unwrap_or_default()
         }
-        // User and system time belong together: those of the run whose sum is the median.
+        // User and system time are those of one run: the one whose sum is the median.
         let mut by_cpu: Vec<&Self> = runs.iter().collect();
         by_cpu.sort_by_key(|cost| cost.cpu());
         let (user, system) =
@@ -58,8 +56,8 @@ impl Cost {
 
 /// Runs a command to its end, which must be exit status 0.
 ///
-/// The command says where its input and output go; a pipe that nobody reads
-/// would let it wait for ever.
+/// The command sets where its input and output go; it would block for ever on a pipe that
+/// nobody reads.
 pub fn run(command: &mut Command) -> Result<Cost, Why> {
     let (status, cost) = run_to_end(command)?;
     if !status.success() {
@@ -68,7 +66,7 @@ pub fn run(command: &mut Command) -> Result<Cost, Why> {
     Ok(cost)
 }
 
-/// The same, whatever the exit status.
+/// The same, for any exit status.
 pub fn run_any(command: &mut Command) -> Result<Cost, Why> {
     run_to_end(command).map(|(_, cost)| cost)
 }

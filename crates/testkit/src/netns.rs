@@ -1,10 +1,10 @@
-//! A network namespace of one's own.
+//! A network namespace for a test.
 //!
-//! The test's process stays where it is: a child (`cat`, waiting for the end
-//! of its input) is born into new network and mount namespaces, and commands
-//! are sent in after it.  Root makes them as it is; anybody else through a
-//! user namespace in which he is root.  `lo` is up with its usual addresses;
-//! a pair of devices stands beside it where the kernel has such devices:
+//! The test's process stays where it is: a child (`cat`, waiting for the end of its input)
+//! starts in new network and mount namespaces, and commands enter them through that child.
+//! Root creates them directly, other users through a user namespace in which they are root.
+//! `lo` is up with its usual addresses; if the kernel has veth devices, there is a pair of
+//! them:
 //!
 //! | device | index | addresses |
 //! | --- | --- | --- |
@@ -12,9 +12,8 @@
 //! | `veth0` | 100 | 192.0.2.1/24, 2001:db8::1/64, fe80::1/64 |
 //! | `veth1` | 101 | none |
 //!
-//! Invariant: the namespace lives as long as its [`Namespace`] or a program
-//! in it; when the test's process dies in whatever way, the child's input
-//! ends and so does the child.
+//! Invariant: the namespace lives as long as its [`Namespace`] or a program in it.  When the
+//! test's process dies for any reason, the child's input ends and so does the child.
 
 mod rtnl;
 
@@ -50,7 +49,7 @@ pub struct Namespace {
     second_device: Option<&'static str>,
 }
 
-/// Finds out how namespaces can be made here.
+/// Finds out how this process can make namespaces.
 pub(crate) fn probe() -> Result<Privilege, Why> {
     let mut last = String::new();
     for (privilege, flags) in WAYS {
@@ -70,18 +69,18 @@ const WAYS: [(Privilege, UnshareFlags); 2] =
     [(Privilege::Root, OWN), (Privilege::UserNamespace, OWN.union(UnshareFlags::NEWUSER))];
 
 impl Namespace {
-    /// A new namespace with `lo` and, where the kernel can, a second device.
+    /// A new namespace with `lo` and, if the kernel has a driver for it, a second device.
     pub fn new() -> Result<Self, Why> {
         Self::made_by(skip::privilege()?)
     }
 
-    /// A new namespace made in this way, whatever else would be possible.
+    /// A new namespace made with this privilege, even if another one is available.
     pub fn made_by(privilege: Privilege) -> Result<Self, Why> {
         Self::made_as(privilege, None)
     }
 
-    /// A new namespace that another user makes, in a user namespace of his.  Only
-    /// root can be another user.
+    /// A new namespace that another user makes, in a user namespace of their own.  Only root
+    /// can act as another user.
     pub fn of_user(uid: u32) -> Result<Self, Why> {
         Self::made_as(Privilege::UserNamespace, Some(uid))
     }
@@ -95,7 +94,7 @@ impl Namespace {
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         sys::unshare_before_exec(&mut command, flags, None);
         let mut holder = command.spawn().doing("making a network namespace")?;
-        // From here on the child must not outlive a failure.
+        // From here on, a failure must also end the child.
         match Self::furnish(&holder, privilege, uid) {
             Ok((fds, second_device)) => Ok(Self { holder, fds, privilege, second_device }),
             Err(why) => {
@@ -105,7 +104,7 @@ impl Namespace {
         }
     }
 
-    /// Everything after the birth of the holder.
+    /// Configures the namespaces once the child runs in them.
     fn furnish(
         holder: &Child,
         privilege: Privilege,
@@ -160,8 +159,8 @@ impl Namespace {
         Self::new().inspect_err(|why| skip::report(why)).ok()
     }
 
-    /// A namespace that this process may enter, and the word that names it in a
-    /// question; says why there is none.
+    /// A namespace that this process may enter, and the word that selects it in a question;
+    /// reports a skip if there is none.
     pub fn to_look_into() -> Option<(Self, String)> {
         let namespace = Self::or_skip()?;
         if namespace.privilege != Privilege::Root {
@@ -177,8 +176,7 @@ impl Namespace {
         self.privilege
     }
 
-    /// The process that holds the namespace; a file below its /proc directory
-    /// stands for it.
+    /// The process that holds the namespace; files in its /proc directory identify it.
     pub fn pid(&self) -> u32 {
         self.holder.id()
     }
@@ -201,8 +199,8 @@ impl Namespace {
         sys::enter_before_exec(command, Arc::clone(&self.fds), None);
     }
 
-    /// Runs `work` on a thread of this process that is in the network
-    /// namespace: sockets made there belong to it.  Only where root made it.
+    /// Runs `work` on a thread of this process that is in the network namespace: sockets made
+    /// there belong to it.  Works only if root made the namespace.
     pub fn with<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Why> {
         let fds = &self.fds;
         std::thread::scope(|scope| {
@@ -215,15 +213,14 @@ impl Namespace {
         })
     }
 
-    /// Adds an address to the device with that index, without waiting for
-    /// duplicate address detection.
+    /// Adds an address to the device with this index, without duplicate address detection.
     pub fn add_address(&self, index: u32, address: IpAddr, prefix: u8) -> Result<(), Why> {
         let messages = vec![rtnl::add_address(index, address, prefix)];
         self.configured(messages, format_args!("adding {address} to device {index}"))
     }
 
-    /// Gives the device with that index another name, and its link-local
-    /// address `fe80::1`, which it loses on the way, once more.
+    /// Renames the device with this index and restores its link-local address `fe80::1`, which
+    /// renaming removes.
     pub fn rename(&self, index: u32, name: &str) -> Result<(), Why> {
         let address = "fe80::1".parse().doing("an address of the device")?;
         let messages = vec![
@@ -235,8 +232,8 @@ impl Namespace {
         self.configured(messages, format_args!("renaming device {index} to {name}"))
     }
 
-    /// Connects two namespaces by a pair of devices, which have this index and
-    /// name in both, and gives each end its address.  Only root may.
+    /// Connects two namespaces by a pair of devices, which have this index and name in both,
+    /// and gives each end its address.  Needs root.
     pub fn connect(&self, other: &Self, index: u32, name: &str, ends: [IpAddr; 2]) -> Result<(), Why> {
         let pair = vec![rtnl::add_veth_into(index, name, other.pid())];
         self.configured(pair, format_args!("connecting two namespaces by {name}"))?;
@@ -252,7 +249,7 @@ impl Namespace {
         self.configured(vec![rtnl::up(index)], format_args!("setting device {index} up"))
     }
 
-    /// Lets so many packets wait at the device with that index.
+    /// Sets the transmit queue of the device with this index to this many packets.
     pub fn queue(&self, index: u32, packets: u32) -> Result<(), Why> {
         self.configured(vec![rtnl::queue(index, packets)], format_args!("the queue of device {index}"))
     }
@@ -262,17 +259,17 @@ impl Namespace {
         self.configured(vec![rtnl::down(index)], format_args!("taking device {index} down"))
     }
 
-    /// Lets the device with that index send so many bytes a second and no more.
+    /// Limits the device with this index to this many bytes a second.
     pub fn limit(&self, index: u32, bytes_per_s: u32) -> Result<(), Why> {
         self.configured(vec![rtnl::limit(index, bytes_per_s)], format_args!("limiting device {index}"))
     }
 
-    /// Sends requests of rtnetlink, each of which has to succeed.
+    /// Sends rtnetlink requests, each of which must succeed.
     fn configured(&self, messages: Vec<Vec<u8>>, what: impl fmt::Display) -> Result<(), Why> {
         configure(&self.fds, messages)?.into_iter().collect::<io::Result<()>>().doing(what)
     }
 
-    /// Writes `/proc/sys/NAME` as seen from inside, e.g. `net/ipv4/tcp_retries2`.
+    /// Writes `/proc/sys/NAME` inside the namespace, e.g. `net/ipv4/tcp_retries2`.
     pub fn sysctl(&self, name: &str, value: &str) -> Result<(), Why> {
         let out = self
             .command("/bin/sh")
@@ -289,9 +286,8 @@ impl Namespace {
         )))
     }
 
-    /// The programs inside that follow events of `NETLINK_SOCK_DIAG` (`ss -E`):
-    /// for each socket that has joined groups of it, how many messages found
-    /// its queue full.
+    /// One entry per socket inside that has joined a multicast group of `NETLINK_SOCK_DIAG`
+    /// (`ss -E`): the number of messages dropped because its queue was full.
     pub fn followers(&self) -> Result<Vec<u64>, Why> {
         // NETLINK_SOCK_DIAG of linux/netlink.h.
         const SOCK_DIAG: &str = "4";
@@ -309,9 +305,8 @@ impl Namespace {
     }
 }
 
-/// Makes the kernel refuse a command netlink sockets of these protocols with
-/// `EACCES`, as sandboxes do (Termux, gVisor, WSL 1): 0 tells of interfaces,
-/// 4 of sockets.
+/// Makes the kernel refuse a command netlink sockets of these protocols with `EACCES`, as
+/// sandboxes do (Termux, gVisor, WSL 1): 0 reports interfaces, 4 reports sockets.
 pub fn refuse_netlink(command: &mut Command, protocols: &[u32]) {
     const EACCES: u32 = 13;
     sys::refuse_netlink_before_exec(command, protocols, EACCES);
@@ -323,10 +318,10 @@ impl Drop for Namespace {
     }
 }
 
-/// Stops a process that we started, by its id.
+/// Kills a process that we started, by its id.
 pub(crate) fn stop(child: &mut Child) {
     drop(child.stdin.take());
-    // Both fail only when the child is gone already.
+    // Both fail only if the child is already gone.
     let _ = child.kill();
     let _ = child.wait();
 }
@@ -335,7 +330,7 @@ fn open(path: &str) -> Result<OwnedFd, Why> {
     File::open(path).map(OwnedFd::from).doing(format_args!("opening {path}"))
 }
 
-/// Sends requests to the kernel from inside; one answer each.
+/// Sends requests to the kernel from inside; returns one answer each.
 fn configure(fds: &Arc<Fds>, messages: Vec<Vec<u8>>) -> Result<Vec<io::Result<()>>, Why> {
     let count = messages.len();
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).doing("making a pipe")?;

@@ -1,7 +1,7 @@
 //! Netlink messages as bytes: header, padding, attributes.
 //!
-//! Written from `linux/netlink.h`, apart from `sockdiag-wire` on purpose:
-//! tests that use this check that crate independently.
+//! Written from `linux/netlink.h`, independently of `sockdiag-wire` on purpose: tests that use
+//! this module check that crate.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
@@ -21,8 +21,7 @@ pub(crate) fn pad(bytes: &mut Vec<u8>) {
 
 /// Appends an attribute (`struct nlattr`) with its padding.
 ///
-/// The length field has 16 bits: a longer payload is cut there, as no
-/// message could say otherwise.
+/// The length field has 16 bits, so a longer payload is truncated.
 pub(crate) fn attr(bytes: &mut Vec<u8>, kind: u16, payload: &[u8]) {
     let payload = payload.get(..usize::from(u16::MAX) - 4).unwrap_or(payload);
     bytes.extend_from_slice(&(payload.len() as u16 + 4).to_ne_bytes());
@@ -31,7 +30,7 @@ pub(crate) fn attr(bytes: &mut Vec<u8>, kind: u16, payload: &[u8]) {
     pad(bytes);
 }
 
-/// A whole message, padded to a multiple of four; its length field counts no padding at the end.
+/// A whole message, padded to a multiple of four; its length field does not count the padding.
 pub(crate) fn message(kind: u16, flags: u16, seq: u32, payload: &[u8]) -> Vec<u8> {
     let len = HEADER + payload.len();
     let mut bytes = Vec::with_capacity(len.next_multiple_of(4));

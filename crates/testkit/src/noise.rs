@@ -1,15 +1,15 @@
-//! What other people do on a machine while tests run: `sockdiag-noise`.
+//! `sockdiag-noise`: activity of other programs on the machine while tests run.
 //!
-//! Sockets whose names are no text, connections, network namespaces, BPF maps
-//! and processes with odd names: some stay, others come and go several times a
-//! second, until the program's input ends.  A test that looks at anything but
-//! what it made fails beside it; `.ci/run` tests beside it.
+//! Sockets whose names are not valid text, connections, network namespaces, BPF maps and
+//! processes with odd names: some stay, others appear and vanish several times a second, until
+//! the program's input ends.  A test that looks at anything it did not make itself fails
+//! beside it; `.ci/run` runs the tests beside it.
 //!
-//! What cannot be made here (for want of a privilege or of a protocol) is left
-//! out without a word: noise need not be complete.
+//! Anything that cannot be made here (for lack of a privilege or a protocol) is skipped
+//! silently: noise need not be complete.
 //!
-//! Invariant: nothing outlives the program but TIME-WAIT sockets, and the
-//! program does not outlive its input.
+//! Invariant: nothing outlives the program except TIME-WAIT sockets, and the program does not
+//! outlive its input.
 
 #![allow(clippy::cast_possible_wrap, reason = "small, known numbers; each cast is meant")]
 
@@ -30,15 +30,15 @@ use crate::maps::Map;
 use crate::netns::{self, Namespace};
 use crate::{Doing, Why};
 
-/// How long a passer-by waits for the next.
+/// Time between the starts of two short-lived processes.
 const PACE: Duration = Duration::from_millis(125);
-/// How long one stays at most.
+/// The longest life of such a process, in milliseconds.
 const STAY_MS: u64 = 250;
-/// How many pass before the namespace that some of them are in is another.
+/// The number of processes after which their shared namespace is replaced.
 const MOVE: u64 = 16;
 
-/// Names of sockets and processes that only bytes can hold, or that would end
-/// a word, a line or a list if somebody printed them as they are.
+/// Names of sockets and processes that are not valid UTF-8, or that would end a word, a line
+/// or a list if printed unescaped.
 const NAMES: &[&[u8]] = &[
     b"\xff\xfe",
     b"\x80\x00\x80",
@@ -52,8 +52,7 @@ const NAMES: &[&[u8]] = &[
     b"",
 ];
 
-/// The program: its one argument, if any, says which of the noise's own
-/// processes it is.
+/// The program's main function.  With arguments, it is one of the short-lived processes.
 pub fn main(args: &[String]) -> ExitCode {
     let done = match args {
         [] => run(),
@@ -84,7 +83,7 @@ fn run() -> Result<(), Why> {
         if let Some(namespace) = elsewhere.as_ref().filter(|_| seed % 3 == 0) {
             namespace.enter(&mut command);
         }
-        // Whether it still runs is asked with the next one.
+        // Whether the child has ended is checked in the next round.
         passing.extend(command.spawn().ok());
         passing.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
         seed += 1;
@@ -95,7 +94,7 @@ fn run() -> Result<(), Why> {
     Ok(())
 }
 
-/// Waits, but no longer than the input lasts; whether it has ended.
+/// Waits, at most until the input ends; returns whether it ended.
 fn input_ended(wait: Duration) -> Result<bool, Why> {
     let deadline = Instant::now() + wait;
     let input = io::stdin();
@@ -112,7 +111,7 @@ fn input_ended(wait: Duration) -> Result<bool, Why> {
     }
 }
 
-/// A process that has sockets for a moment.
+/// A short-lived process with sockets.
 fn pass(seed: u64) -> Result<(), Why> {
     let mut rng = Rng::with_seed(seed);
     let name: Vec<u8> = name(&mut rng).iter().copied().filter(|byte| *byte != 0).take(15).collect();
@@ -127,7 +126,7 @@ fn name(rng: &mut Rng) -> &'static [u8] {
     rng.choice(NAMES).copied().unwrap_or_default()
 }
 
-/// What somebody has, as long as it is kept.
+/// Sockets and maps that stay until this is dropped.
 #[derive(Default)]
 struct Stay {
     sockets: Vec<OwnedFd>,
@@ -141,7 +140,7 @@ fn stay(rng: &mut Rng) -> Stay {
             stay.sockets.extend(unix(kind, &[name, &rng.u16(..).to_ne_bytes()[..]].concat()));
         }
     }
-    // The very name of this that once broke a test, if nobody has it yet.
+    // This exact name once broke a test; add it unless it is taken.
     stay.sockets.extend(unix(SocketType::STREAM, b"\xff\xfe"));
     for local in ["127.0.0.1:0", "[::1]:0"] {
         let local: SocketAddr = local.parse().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)));
@@ -186,24 +185,24 @@ fn netlink(groups: u32) -> Option<OwnedFd> {
     Some(fd)
 }
 
-/// A map of socket-local storage with a value beside each of these.
+/// A map of socket-local storage with a value for each of these sockets.
 fn map(sockets: &[OwnedFd]) -> Option<Map> {
     let mut btf = Btf::new();
     let int = btf.key();
     let map = Map::storage(&btf, int, 4).ok()?;
     for socket in sockets {
-        // Not every kind of socket takes one.
+        // Some kinds of sockets reject a value.
         let _ = map.set(&socket.as_fd(), &[0xff; 4]);
     }
     Some(map)
 }
 
-/// Noise beside a test, until it is dropped.
+/// Noise that runs beside a test until this is dropped.
 #[derive(Debug)]
 pub struct Noise(Child);
 
 impl Noise {
-    /// Starts it in the test's own namespaces.
+    /// Starts the noise in the test's own namespaces.
     pub fn start() -> Result<Self, Why> {
         let mut command = Command::new(crate::bins::program("sockdiag-noise")?);
         command.stdin(Stdio::piped()).stdout(Stdio::null());
@@ -213,7 +212,7 @@ impl Noise {
 
 impl Drop for Noise {
     fn drop(&mut self) {
-        // Its input ends, and so does it, with all that it started.
+        // Closing its input ends it and all that it started.
         drop(self.0.stdin.take());
         let _ = self.0.wait();
     }

@@ -1,15 +1,13 @@
-//! Sockets with several holders each: `sockdiag-owners`.
+//! `sockdiag-owners`: sockets with several holders each.
 //!
-//! The program makes a TCP listener on 127.0.0.1:5901, a connection to it
-//! (both ends) and a UDP socket on 127.0.0.1:5902, copies the listener to
-//! descriptors 90 and 200, opens it once more by its path alone, and starts
-//! four threads with names of their own: two that share its descriptors, one
-//! with one descriptor more and one with none.  For every name it is given it
-//! starts a process of that name that inherits all of them, and last one whose
-//! first thread has ended.  It prints `ready` and ends, with the others, when
-//! its input ends.
+//! The program makes a TCP listener on 127.0.0.1:5901, a connection to it (both ends) and a
+//! UDP socket on 127.0.0.1:5902.  It duplicates the listener to descriptors 90 and 200, and
+//! opens it once more with `O_PATH`.  It starts four named threads: two that share its
+//! descriptors, one with an additional descriptor and one with none.  For every argument it
+//! starts a process of that name that inherits all sockets, and finally a process whose first
+//! thread has ended.  It prints `ready`, and ends with these processes when its input ends.
 //!
-//! Invariant: names are set and sockets inherited before `ready` is said.
+//! Invariant: names are set and sockets are inherited before `ready` is printed.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -29,20 +27,20 @@ use crate::netns::{self, Namespace};
 use crate::zoo::lines_until_ready;
 use crate::{Doing, Why, bins, sys};
 
-/// Port of the listener; the UDP socket's is the next one.
+/// Port of the listener; the UDP socket has the next port.
 pub const PORT: u16 = 5901;
-/// How long all of it may take.
+/// How long starting may take in total.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running `sockdiag-owners`; it and its processes end when this is dropped.
+/// A running `sockdiag-owners`; dropping it ends it and its processes.
 #[derive(Debug)]
 pub struct Owners {
     parent: Child,
 }
 
 impl Owners {
-    /// Makes the sockets in the namespace, held by a process and by one more
-    /// for each of these names, and returns when all of them stand.
+    /// Makes the sockets in the namespace, held by one process and by another for each of
+    /// these names, and returns when all exist.
     pub fn start<S: AsRef<OsStr>>(namespace: &Namespace, names: &[S]) -> Result<Self, Why> {
         let mut command = namespace.command(bins::program("sockdiag-owners")?);
         command.args(names).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -70,8 +68,8 @@ impl Drop for Owners {
     }
 }
 
-/// The program: `sockdiag-owners NAME...`; `--hold NAME` and `--leaderless`
-/// are children of it.
+/// The program's main function: `sockdiag-owners NAME...`; it starts `--hold NAME` and
+/// `--leaderless` as its children.
 pub fn main(args: &[OsString]) -> ExitCode {
     let done = match args {
         [flag, name] if flag == "--hold" => hold(name),
@@ -87,7 +85,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
     }
 }
 
-/// Takes a name and waits.
+/// Sets the process's name and waits.
 fn hold(name: &OsStr) -> Result<(), Why> {
     set_name(name)?;
     wait_for_the_end()
@@ -134,14 +132,14 @@ fn own(names: &[OsString]) -> Result<(), Why> {
     }
     let result = wait_for_the_end();
     for mut child in children {
-        // Waiting closes its input, which ends it.
+        // `wait` closes the child's input, which ends it.
         let _ = child.wait();
     }
     drop(sockets);
     result
 }
 
-/// Lets the first thread end and the second say `ready` and wait.
+/// Ends the first thread; the second prints `ready` and waits.
 fn leaderless() -> Result<(), Why> {
     thread::Builder::new()
         .name("left-behind".into())
@@ -158,7 +156,7 @@ fn leaderless() -> Result<(), Why> {
     sys::end_first_thread();
 }
 
-/// Says `ready` and waits for the end of the input.
+/// Prints `ready` and waits for the end of the input.
 fn wait_for_the_end() -> Result<(), Why> {
     let mut out = io::stdout().lock();
     writeln!(out, "ready").and_then(|()| out.flush()).doing("printing")?;
@@ -170,7 +168,7 @@ fn set_name(name: &OsStr) -> Result<(), Why> {
     rustix::thread::set_name(&name).doing("setting a name")
 }
 
-/// All of them without the flag that closes them on exec.
+/// All sockets, without close-on-exec.
 fn sockets() -> Result<Vec<OwnedFd>, Why> {
     let at = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
     let listener = net::socket(AddressFamily::INET, SocketType::STREAM, None).doing("a TCP socket")?;
@@ -193,8 +191,7 @@ fn sockets() -> Result<Vec<OwnedFd>, Why> {
     Ok(all)
 }
 
-/// A descriptor that refers to what another of this thread refers to, without
-/// having opened it.
+/// An `O_PATH` descriptor of the file behind another descriptor of this thread.
 fn by_path(fd: i32) -> Result<OwnedFd, Why> {
     let path = format!("/proc/thread-self/fd/{fd}");
     rustix::fs::open(path, OFlags::PATH, Mode::empty()).doing("opening a socket by its path")

@@ -1,7 +1,7 @@
-//! Packets of IPv4 and TCP: what a [`Path`](crate::path::Path) looks at and changes in
-//! them, and segments made by hand.
+//! IPv4 and TCP packets: what a [`Path`](crate::path::Path) inspects and changes in them, and
+//! hand-made segments.
 //!
-//! Invariant: a packet that was changed has right checksums.
+//! Invariant: a changed packet has valid checksums.
 //!
 //! Source: RFC 791, RFC 9293, RFC 1071 (checksums), RFC 3168 (ECN).
 
@@ -12,32 +12,32 @@ use std::net::Ipv4Addr;
 const TCP: u8 = 6;
 /// Flags of a TCP header.
 const SYN: u8 = 2;
-/// Likewise.
+/// Another flag of a TCP header.
 const ACK: u8 = 16;
 
-/// A packet of IPv4.
+/// An IPv4 packet.
 #[derive(Debug)]
 pub struct Packet<'a>(&'a mut [u8]);
 
 impl<'a> Packet<'a> {
-    /// `None` for what is no whole packet of IPv4.
+    /// `None` if the bytes are not an IPv4 packet with a whole header.
     pub fn new(bytes: &'a mut [u8]) -> Option<Self> {
         let first = *bytes.first()?;
         let header = usize::from(first & 15) * 4;
         (first >> 4 == 4 && header >= 20 && bytes.len() >= header).then_some(Self(bytes))
     }
 
-    /// Its length in bytes.
+    /// The packet's length in bytes.
     pub fn length(&self) -> usize {
         self.0.len()
     }
 
-    /// Its number (identification), by which one in so many can be chosen.
+    /// The IP identification, which allows choosing one packet in every N.
     pub fn number(&self) -> u16 {
         u16::from_be_bytes([self.0[4], self.0[5]])
     }
 
-    /// Where it goes.
+    /// The destination address.
     pub fn to(&self) -> Ipv4Addr {
         Ipv4Addr::new(self.0[16], self.0[17], self.0[18], self.0[19])
     }
@@ -55,27 +55,27 @@ impl<'a> Packet<'a> {
         self.tcp().map(|tcp| tcp[13])
     }
 
-    /// Whether it begins a connection.
+    /// Whether the packet begins a TCP connection.
     pub fn is_syn(&self) -> bool {
         self.flags().is_some_and(|flags| flags & (SYN | ACK) == SYN)
     }
 
-    /// The port that it goes to, of TCP.
+    /// The destination port, for TCP.
     pub fn to_port(&self) -> Option<u16> {
         self.tcp().map(|tcp| u16::from_be_bytes([tcp[2], tcp[3]]))
     }
 
-    /// How many bytes TCP carries in it.
+    /// The number of payload bytes in the TCP segment.
     pub fn payload(&self) -> usize {
         self.tcp().map_or(0, |tcp| tcp.len().saturating_sub(usize::from(tcp[12] >> 4) * 4))
     }
 
-    /// Whether its TCP header has an option of this kind.
+    /// Whether the TCP header has an option of this kind.
     pub fn has_option(&self, kind: u8) -> bool {
         self.option(kind).is_some()
     }
 
-    /// Where an option begins, and how long it is.
+    /// The offset and length of an option.
     fn option(&self, kind: u8) -> Option<(usize, usize)> {
         let tcp = self.tcp()?;
         let end = (usize::from(tcp[12] >> 4) * 4).min(tcp.len());
@@ -97,8 +97,7 @@ impl<'a> Packet<'a> {
         None
     }
 
-    /// Takes options of this kind out, as some middleboxes do: what stands there then
-    /// says nothing.
+    /// Removes an option of this kind, as some middleboxes do: overwrites it with no-ops.
     pub fn strip(&mut self, kind: u8) {
         if let Some((at, length)) = self.option(kind) {
             self.0[at..at + length].fill(1);
@@ -106,7 +105,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Says that there was congestion, if its sender understands that.
+    /// Marks congestion (ECN CE) if the sender supports ECN.
     pub fn mark(&mut self) {
         if self.0[1] & 3 != 0 {
             self.0[1] |= 3;
@@ -141,7 +140,7 @@ fn folded(sum: u32) -> u16 {
     (once + (once >> 16)) as u16
 }
 
-/// A segment that begins a connection, with an MSS and no other option.
+/// A SYN segment with an MSS and no other option.
 pub fn syn(from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), number: u32) -> Vec<u8> {
     let mut bytes = vec![0_u8; 44];
     bytes[0] = 0x45;

@@ -1,12 +1,13 @@
-//! A path between two network namespaces that loses, delays and changes packets as it is
-//! told: what netem does, without needing it.
+//! A path between two network namespaces that loses, delays and changes packets on request,
+//! like netem but without needing it.
 //!
 //! Each namespace has a TUN device, [`NAME`] with index [`INDEX`]; a thread of this process
-//! carries packets from one to the other.  Addresses are `10.9.0.1/24` on the near and
-//! `10.9.0.2/24` on the far side; packets to others of that network come to the path too, and
-//! whoever lays it says what becomes of them ([`Way::loses`]).
+//! carries packets from one to the other.  The near side is `10.9.0.1/24`, the far side
+//! `10.9.0.2/24`.  Packets to other addresses of that network enter the path too;
+//! [`Way::loses`] decides whether to drop them.
 //!
-//! Invariant: packets of one way stay in order, but for those that [`Way::late`] holds back.
+//! Invariant: packets of one direction stay in order, except those that [`Way::late`] holds
+//! back.
 //!
 //! Source: Documentation/networking/tuntap.rst.
 
@@ -32,31 +33,31 @@ use crate::netns::Namespace;
 use crate::packet::Packet;
 use crate::{Doing, Why, sys};
 
-/// What the device is called on both sides.
+/// The device's name on both sides.
 pub const NAME: &str = "path0";
 /// Its index on both sides.
 pub const INDEX: u32 = 300;
 /// Addresses of the near and the far side.
 pub const ENDS: [&str; 2] = ["10.9.0.1", "10.9.0.2"];
 
-/// How packets of one direction fare.  The default carries each at once and unchanged.
+/// What happens to packets of one direction.  By default each is carried at once, unchanged.
 #[derive(Clone, Copy, Debug)]
 pub struct Way {
-    /// The share that is lost.
+    /// The share of packets that are lost.
     pub loss: f64,
-    /// How long each takes.
+    /// How long each packet takes.
     pub delay: Duration,
-    /// How much longer it takes at most, by chance.
+    /// The largest random addition to `delay`.
     pub jitter: Duration,
-    /// Bytes a second, and how many may wait before more are lost.
+    /// Bytes a second, and how many bytes may wait before further packets are lost.
     pub rate: Option<(u64, u64)>,
-    /// The share that is held back, and for how long: others pass it.
+    /// The share of packets held back, and for how long: later packets overtake them.
     pub late: (f64, Duration),
-    /// The share that comes twice.
+    /// The share of packets that arrive twice.
     pub twice: f64,
-    /// Whether a packet is lost besides.
+    /// Whether to drop a packet, in addition to `loss`.
     pub loses: fn(&Packet<'_>) -> bool,
-    /// What becomes of a packet that is carried.
+    /// Changes each packet that is carried.
     pub changes: fn(&mut Packet<'_>),
 }
 
@@ -76,18 +77,18 @@ impl Default for Way {
 }
 
 impl Way {
-    /// One that only takes time.
+    /// A direction that only delays packets.
     pub fn slow(delay_ms: u64) -> Self {
         Self { delay: Duration::from_millis(delay_ms), ..Self::default() }
     }
 
-    /// One on which nothing arrives.
+    /// A direction that loses every packet.
     pub fn lost() -> Self {
         Self { loses: |_| true, ..Self::default() }
     }
 }
 
-/// A path; it ends, with its devices, when this is dropped.
+/// A path; dropping it removes its devices.
 #[derive(Debug)]
 pub struct Path {
     shared: Arc<Shared>,
@@ -96,21 +97,21 @@ pub struct Path {
 
 #[derive(Debug)]
 struct Shared {
-    /// From near to far, and back.
+    /// From near to far, and from far to near.
     ways: Mutex<[Way; 2]>,
-    /// Packets to be put in at the near side, as if they came over the path.
+    /// Packets to inject at the near side, as if they had come over the path.
     put: Mutex<Vec<Vec<u8>>>,
     stop: AtomicBool,
 }
 
 impl Path {
-    /// Lays a path between two namespaces that root made.
+    /// Makes a path between two namespaces that root made.
     pub fn between(near: &Namespace, far: &Namespace) -> Result<Self, Why> {
         let mut ends = Vec::new();
         for (namespace, address) in [near, far].into_iter().zip(ENDS) {
             let tun = namespace.with(|| sys::tun(NAME, INDEX))?.doing("making a TUN device")?;
             namespace.add_address(INDEX, address.parse().doing("an address")?, 24)?;
-            // Only what this file loses is lost.
+            // A long queue, so that only this module drops packets.
             namespace.queue(INDEX, 20_000)?;
             namespace.up(INDEX)?;
             ends.push(File::from(tun));
@@ -126,12 +127,12 @@ impl Path {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// From now on packets fare so: those from near to far, and those back.
+    /// Sets the behaviour from now on, for packets from near to far and for those back.
     pub fn set(&self, there: Way, back: Way) {
         *self.shared.ways.lock().unwrap_or_else(PoisonError::into_inner) = [there, back];
     }
 
-    /// Puts packets in at the near side, as if they came over the path.
+    /// Injects packets at the near side, as if they had come over the path.
     pub fn put(&self, packets: Vec<Vec<u8>>) {
         self.shared.put.lock().unwrap_or_else(PoisonError::into_inner).extend(packets);
     }
@@ -146,7 +147,7 @@ impl Drop for Path {
     }
 }
 
-/// A packet on its way: when it arrives, its number, to which end, its bytes.
+/// A packet in flight: when it arrives, its number, the destination end, its bytes.
 type Flying = Reverse<(Instant, u64, usize, Vec<u8>)>;
 
 struct Carrier {
@@ -155,7 +156,8 @@ struct Carrier {
     random: fastrand::Rng,
     flying: BinaryHeap<Flying>,
     number: u64,
-    /// When the last packet of each way arrives, and when its sender is done.
+    /// For each direction: when its last packet arrives, and when its rate limit allows the
+    /// next.
     latest: [Instant; 2],
     free: [Instant; 2],
 }
@@ -201,7 +203,7 @@ impl Carrier {
         }
     }
 
-    /// Until something comes or is due, and not long.
+    /// Waits until a packet comes or is due, for a short time at most.
     fn wait(&self) {
         const LONGEST: Duration = Duration::from_millis(20);
         let due = self
@@ -213,7 +215,7 @@ impl Carrier {
         let _ = poll(&mut fds, Some(&timeout));
     }
 
-    /// Takes a packet that was sent at one end.
+    /// Accepts a packet that was sent at one end.
     fn take(&mut self, from: usize, way: &Way, bytes: &mut [u8]) {
         let length = bytes.len();
         let Some(mut packet) = Packet::new(bytes) else { return };
@@ -278,7 +280,7 @@ mod tests {
         let mut said = [0; 13];
         server.read_exact(&mut said).expect("what was said");
         assert_eq!(&said, b"over the path");
-        // What is lost does not come.
+        // A lost packet does not arrive.
         path.set(Way { loses: |packet| packet.payload() > 0, ..Way::default() }, Way::default());
         client.write_all(b"?").expect("room");
         server.set_read_timeout(Some(Duration::from_millis(100))).expect("a time");
@@ -286,7 +288,7 @@ mod tests {
         path.set(Way::default(), Way::default());
         server.set_read_timeout(None).expect("a time");
         assert_eq!(server.read(&mut said).expect("sent again"), 1);
-        // What is put in comes from nowhere.
+        // An injected packet comes from an address that does not exist.
         let _actor = Actor::start(&near, "listen 10.9.0.1:81 accept=none").expect("an actor");
         let ends = (("10.9.0.9".parse().expect("an address"), 7), ("10.9.0.1".parse().expect("one"), 81));
         path.put(vec![packet::syn(ends.0, ends.1, 1)]);

@@ -1,8 +1,8 @@
-//! What the tests take from Debian's archive: the file `tools/pins`.
+//! The packages that tests take from Debian's archive, listed in `tools/pins`.
 //!
-//! One line a package: kind, name, suite, package, version.  `tools/reference-ss`,
-//! `cargo xtask kernels` and the check of the kernel's headers read that file and
-//! know no version themselves.  `SOCKDIAG_PINS` names another file of its form.
+//! One line per package: kind, name, suite, package, version.  `tools/reference-ss`, `cargo
+//! xtask kernels` and the check of the kernel's headers read that file and contain no version
+//! themselves.  `SOCKDIAG_PINS` names another file of the same format.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::{Doing, Why};
 /// What a package is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// iproute2, whose `ss` judges.
+    /// iproute2, whose `ss` is the reference.
     Reference,
     /// The kernel's headers.
     Headers,
@@ -24,7 +24,8 @@ impl Kind {
     const WORDS: [(Self, &str); 3] =
         [(Self::Reference, "reference"), (Self::Headers, "headers"), (Self::Kernel, "kernel")];
 
-    /// Its word in the file, which is also the command of `rig.py` that fetches it, but for the reference.
+    /// The word for it in the file.  Except for the reference, it is also the `rig.py` command
+    /// that fetches it.
     pub fn word(self) -> &'static str {
         Self::WORDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, word)| word)
     }
@@ -35,9 +36,9 @@ impl Kind {
 pub struct Pin {
     /// What it is used for.
     pub kind: Kind,
-    /// What it is called here: a suite, or the beginning of a kernel's release.
+    /// Our name for it: a suite, or the first part of a kernel's release.
     pub name: String,
-    /// The suite of Debian that it is taken from.
+    /// The Debian suite that it comes from.
     pub suite: String,
     /// The package.
     pub package: String,
@@ -46,7 +47,7 @@ pub struct Pin {
 }
 
 impl Pin {
-    /// The version without Debian's revision, as the program itself says it.
+    /// The version without Debian's revision, as the program itself prints it.
     pub fn upstream(&self) -> &str {
         self.version.rsplit_once('-').map_or(&self.version, |(upstream, _)| upstream)
     }
@@ -61,7 +62,8 @@ impl Pin {
         }
     }
 
-    /// What `rig.py` says when the suite has dropped it, up to what it has instead.
+    /// The message of `rig.py` when the suite has dropped the package, without the list of
+    /// versions that it offers instead.
     pub fn gone(&self) -> String {
         format!("{} has no {}={} any more", self.suite, self.package, self.version)
     }
@@ -85,7 +87,7 @@ pub fn of(kind: Kind, name: &str) -> Result<Pin, Why> {
     found.ok_or_else(|| Why::new(format!("{} has no {} {name}", path().display(), kind.word())))
 }
 
-/// Reads the file's text.
+/// Parses the file's text.
 pub fn parse(text: &str) -> Result<Vec<Pin>, Why> {
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
     lines

@@ -1,13 +1,12 @@
-//! Recordings in the format of `ss -D`, for `TCPDIAG_FILE`: built, cut,
-//! random and damaged.
+//! Recordings in the format of `ss -D`, for `TCPDIAG_FILE`: built, cut, random and damaged.
 //!
-//! A file is what the kernel answered to two dumps, one message after the
-//! other, each padded to four bytes: IPv4 sockets (type 20), `NLMSG_DONE`
-//! (20 bytes), IPv6 sockets, `NLMSG_DONE`.  A reader stops at the first
-//! `NLMSG_DONE`, so [`cut_done`] takes that one out where IPv6 is to be seen.
+//! A file contains the kernel's replies to two dumps, one message after the other, each padded
+//! to four bytes: IPv4 sockets (type 20), `NLMSG_DONE` (20 bytes), IPv6 sockets, `NLMSG_DONE`.
+//! A reader stops at the first `NLMSG_DONE`, so [`cut_done`] removes that one for tests that
+//! need the IPv6 half.
 //!
-//! All numbers are in the byte order of this machine but ports and addresses,
-//! which are in network order.  Source: `linux/inet_diag.h`.
+//! All numbers are in the machine's byte order except ports and addresses, which are in
+//! network order.  Source: `linux/inet_diag.h`.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
@@ -25,7 +24,7 @@ use crate::nl;
 
 /// `SOCK_DIAG_BY_FAMILY`: the type of a message about one socket.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
-/// The sequence number that `ss` dumps with.
+/// The sequence number of the dump requests of `ss`.
 const SEQUENCE: u32 = 123_456;
 /// Size of `struct inet_diag_msg`.
 const INET_DIAG_MSG: usize = 72;
@@ -103,9 +102,9 @@ pub struct Msg {
     pub cookie: u64,
     /// `idiag_expires`, in milliseconds.
     pub expires: u32,
-    /// `idiag_rqueue`, in bytes, or connections waiting.
+    /// `idiag_rqueue`, in bytes, or the number of connections waiting.
     pub rqueue: u32,
-    /// `idiag_wqueue`, in bytes, or the greatest number of connections waiting.
+    /// `idiag_wqueue`, in bytes, or the backlog limit of a listener.
     pub wqueue: u32,
     /// Owner.
     pub uid: u32,
@@ -207,8 +206,8 @@ pub fn append_error(bytes: &mut Vec<u8>, errno: i32) {
     bytes.extend_from_slice(&nl::message(nl::ERROR, 0, SEQUENCE, &payload));
 }
 
-/// The recording without its first `NLMSG_DONE`, so that readers go on to the
-/// IPv6 half; unchanged if there is none.
+/// The recording without its first `NLMSG_DONE`, so that readers continue with the IPv6 half;
+/// unchanged if there is none.
 pub fn cut_done(bytes: &[u8]) -> Vec<u8> {
     let mut cut = bytes.to_vec();
     let done = messages(bytes).into_iter().find(|range| {
@@ -220,8 +219,8 @@ pub fn cut_done(bytes: &[u8]) -> Vec<u8> {
     cut
 }
 
-/// Where each message lies, padding included; stops at the first one whose
-/// length cannot be.
+/// The byte range of each message, with padding; stops at the first message whose length is
+/// impossible.
 pub fn messages(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut at = 0;
@@ -236,7 +235,7 @@ pub fn messages(bytes: &[u8]) -> Vec<Range<usize>> {
     ranges
 }
 
-/// Gives every attribute of kind `from` the kind `to`: an unknown kind hides it.
+/// Changes the kind of every attribute `from` to `to`; an unknown kind hides it from readers.
 pub fn retype(bytes: &[u8], from: u16, to: u16) -> Vec<u8> {
     let mut out = bytes.to_vec();
     for message in messages(bytes) {

@@ -1,11 +1,10 @@
 //! The reference: the real `ss`, run as a black box.
 //!
-//! `tools/reference-ss` fetches it from Debian's archive on first use and
-//! prints the command that runs it: the archive's program beside its own C
-//! library, with an argument 0 of exactly `ss` (messages about options start
-//! with it).  Suites move on: the version is pinned (`tools/pins`), one that the
-//! archive has dropped is an error that says what there is instead, and another
-//! version than the pinned one is never taken.
+//! `tools/reference-ss` fetches it from Debian's archive on first use and prints the command
+//! that runs it: the archive's program with its own C library and an argument 0 of exactly
+//! `ss` (messages about options start with it).  The version is pinned (`tools/pins`).  If the
+//! archive has dropped it, that is an error which names the available versions; no other
+//! version is ever used.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,14 +16,14 @@ use crate::{Doing, Why};
 /// The Debian suites whose `ss` serves as reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suite {
-    /// The newest release, without DCCP.  The judge.
+    /// The newest release, without DCCP; the default reference.
     Sid,
-    /// The release before, with DCCP.
+    /// The previous release, with DCCP.
     Forky,
 }
 
 impl Suite {
-    /// The suite's name, as `SS_REFERENCE_SUITE` takes it.
+    /// The suite's name, as `SS_REFERENCE_SUITE` expects it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sid => "sid",
@@ -32,7 +31,7 @@ impl Suite {
         }
     }
 
-    /// The version of iproute2 that is pinned.
+    /// The pinned version of iproute2.
     pub fn expected_version(self) -> Result<String, Why> {
         Ok(pins::of(Kind::Reference, self.name())?.upstream().to_owned())
     }
@@ -46,13 +45,13 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// The judge: [`Suite::Sid`].
+    /// The default reference: [`Suite::Sid`].
     pub fn get() -> Result<Self, Why> {
         Self::of(Suite::Sid)
     }
 
-    /// The reference of a suite, fetched if it is not here yet; the answer,
-    /// good or bad, is kept for the life of the process.
+    /// The reference of a suite, fetched if necessary.  The result, or the failure, is cached
+    /// for the life of the process.
     pub fn of(suite: Suite) -> Result<Self, Why> {
         static SID: OnceLock<Result<Reference, Why>> = OnceLock::new();
         static FORKY: OnceLock<Result<Reference, Why>> = OnceLock::new();
@@ -99,13 +98,13 @@ impl Reference {
         command
     }
 
-    /// Its version, e.g. `7.3.0`.
+    /// The reference's version, e.g. `7.3.0`.
     pub fn version(&self) -> &str {
         &self.version
     }
 }
 
-/// Takes the line that `-V` prints; returns the version if it is the expected one.
+/// Parses the line that `-V` prints; returns the version if it is the expected one.
 fn check_version(expected: &str, line: &str) -> Result<String, Why> {
     match line.strip_prefix("ss utility, iproute2-") {
         Some(version) if version == expected => Ok(version.to_owned()),

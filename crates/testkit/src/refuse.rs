@@ -1,8 +1,8 @@
-//! A kernel that refuses a command certain system calls, each from a chosen one on.
+//! Runs a command whose system calls of one kind fail from a chosen call on.
 //!
-//! seccomp(2) hands such a call of the command, or of what it starts, to a thread of the
-//! test, which counts it and answers: go on, or this error.  So a test can let every call
-//! of a program fail in turn, also in the middle of its work.
+//! seccomp(2) passes each such call of the command and its children to a thread of the test,
+//! which counts it and either lets it continue or makes it fail with this error.  A test can
+//! so make every call of a program fail in turn, even in the middle of its work.
 //!
 //! Source: seccomp_unotify(2).
 
@@ -15,17 +15,17 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::{Doing, Why, sys};
 
-/// Which system calls.
+/// The system calls to refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// bpf(2) with this command (`BPF_MAP_CREATE` and the like).
     Bpf(u32),
-    /// mmap(2) of memory that is shared and written to.
+    /// mmap(2) of shared, writable memory.
     SharedMemory,
 }
 
 impl Call {
-    /// Its number, and which arguments have which values.
+    /// The system call's number, and the arguments that must have given values.
     fn conditions(self) -> (u32, Vec<(u32, u32)>) {
         match self {
             Self::Bpf(command) => (sys::BPF, vec![(0, command)]),
@@ -34,33 +34,32 @@ impl Call {
     }
 }
 
-/// What is refused.
+/// Which calls fail, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// These calls.
+    /// The kind of call.
     pub call: Call,
-    /// So many of them succeed first.
+    /// How many calls succeed first.
     pub after: usize,
-    /// How many then fail; those behind them succeed.
+    /// How many calls then fail; later ones succeed.
     pub times: usize,
-    /// The error of those that fail.
+    /// The error of the failing calls.
     pub errno: i32,
 }
 
 impl Refusal {
-    /// Refuses all of these calls.
+    /// Refuses all calls of this kind.
     pub fn of(call: Call, errno: i32) -> Self {
         Self { call, after: 0, times: usize::MAX, errno }
     }
 
-    /// The error of the call with this number, counted from 0.
+    /// The error for the call with this number, counted from 0; `None` lets it continue.
     fn answer(self, number: usize) -> Option<i32> {
         let refused = self.after..self.after.saturating_add(self.times);
         refused.contains(&number).then_some(self.errno)
     }
 
-    /// Runs a command to its end; returns what it printed, and how many such calls there
-    /// were.
+    /// Runs a command to its end; returns its output and the number of such calls.
     pub fn run(self, mut command: Command) -> Result<(Output, usize), Why> {
         let (ours, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
@@ -69,13 +68,13 @@ impl Refusal {
         sys::hand_over_calls_before_exec(&mut command, number, &conditions, theirs);
         let judge = thread::spawn(move || self.judge(&ours));
         let output = command.output();
-        // Its end of the pair goes with it.
+        // Dropping the command closes its end of the pair.
         drop(command);
         let calls = judge.join().map_err(|_| Why::new("a thread that answers system calls panicked"))??;
         Ok((output.doing("running a command")?, calls))
     }
 
-    /// Answers calls as long as there is somebody to make them; returns how many there were.
+    /// Answers calls until no process can make them any more; returns their number.
     fn judge(self, from: &OwnedFd) -> Result<usize, Why> {
         let Some(calls) = sys::receive_descriptor(from).doing("receiving the calls of a command")? else {
             return Ok(0);
@@ -120,7 +119,7 @@ mod tests {
         assert_eq!((lines(&all), calls), (vec![true; 4], 4), "{all:?}");
         let (one, calls) = run(2, 1).expect("as before");
         assert_eq!((lines(&one), calls), (vec![false, false, true, false], 4), "{one:?}");
-        // What is never asked for is never refused.
+        // Calls that are never made are never refused.
         let other = Refusal::of(Call::Bpf(0), EPERM).run(Command::new("true")).expect("as before");
         assert_eq!((other.0.status.success(), other.1), (true, 0));
         assert!(Refusal::of(Call::SharedMemory, EPERM).run(Command::new("/nonexistent")).is_err());

@@ -1,12 +1,11 @@
-//! Crafted answers of a kernel, and programs that take them for real.
+//! Crafted kernel replies, and a way to make programs take them for real ones.
 //!
-//! `tools/kernels/gen/nlplay.c`, loaded before a program (`LD_PRELOAD`), keeps
-//! it from opening netlink sockets and answers its requests from a file.  A
-//! [`Talk`] is such a file: so families can be compared that this machine's
-//! kernel does not have, and answers that no kernel gives.
+//! `tools/kernels/gen/nlplay.c`, preloaded into a program (`LD_PRELOAD`), keeps it from
+//! opening netlink sockets and answers its requests from a file.  A [`Talk`] is such a file:
+//! it allows comparing families that this machine's kernel lacks, and replies that no kernel
+//! sends.
 //!
-//! A program asks each question as often as the file answers it; what the file
-//! does not know is answered with `ENOENT`.
+//! Each answer in the file is used once; a request without an answer left fails with `ENOENT`.
 //!
 //! Source: the format is that of `tools/kernels/gen/nltap.c`; messages are
 //! those of linux/vm_sockets_diag.h, linux/tipc_netlink.h, linux/xdp_diag.h,
@@ -32,10 +31,10 @@ const RTM_GETLINK: u16 = 18;
 /// `NLM_F_REQUEST | NLM_F_DUMP`.
 const DUMP: u16 = 0x301;
 
-/// The library that answers, built when first asked for.
+/// The library that answers, built on first use.
 ///
 /// # Errors
-/// Where there is no C compiler.
+/// If there is no C compiler.
 pub fn library() -> Result<PathBuf, Why> {
     static LIBRARY: OnceLock<Result<PathBuf, Why>> = OnceLock::new();
     LIBRARY.get_or_init(build).clone()
@@ -45,7 +44,7 @@ fn build() -> Result<PathBuf, Why> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/kernels/gen/nlplay.c");
     let exe = std::env::current_exe().doing("finding the running program")?;
     let directory = exe.parent().unwrap_or(Path::new("."));
-    // Other test programs may build it at the same time.
+    // Other test programs may build it at the same time, so each builds its own file first.
     let (ours, built) = (format!("nlplay-{}.so", std::process::id()), directory.join("nlplay.so"));
     let ours = directory.join(ours);
     let out = Command::new("cc")
@@ -61,12 +60,12 @@ fn build() -> Result<PathBuf, Why> {
     Ok(built)
 }
 
-/// A file of questions and answers.
+/// A file of requests and replies.
 #[derive(Clone, Debug, Default)]
 pub struct Talk(Vec<u8>);
 
 impl Talk {
-    /// A kernel that knows nothing.
+    /// A kernel that answers every request with `ENOENT`.
     pub fn new() -> Self {
         Self::default()
     }
@@ -85,7 +84,8 @@ impl Talk {
         self
     }
 
-    /// Answers one request of before there were families, by its type: 18 TCP, 19 DCCP.
+    /// Answers one request of the kind that kernels had before families, by type: 18 TCP, 19
+    /// DCCP.
     #[must_use]
     pub fn legacy(mut self, kind: u16, datagrams: &[Vec<u8>]) -> Self {
         self.answer(SOCK_DIAG, kind, &[2, 0, 0, 0], datagrams);
@@ -134,40 +134,40 @@ impl Talk {
     }
 }
 
-/// Lets a case's program talk to a file instead of the kernel.
+/// Makes a case's program talk to the file instead of the kernel.
 ///
 /// # Errors
-/// As [`library`].
+/// See [`library`].
 pub fn with<'a>(case: Case<'a>, talk: &Path) -> Result<Case<'a>, Why> {
     Ok(case.env("LD_PRELOAD", library()?).env("NLPLAY_FILE", talk))
 }
 
-/// A socket: one message of an answer.
+/// A socket: one message of a reply.
 pub fn socket(payload: &[u8]) -> Vec<u8> {
     nl::message(SOCK_DIAG_BY_FAMILY, F_MULTI, 1, payload)
 }
 
-/// The end of an answer, with zero or a system error number.
+/// The end of a reply, with zero or an errno.
 pub fn done(errno: i32) -> Vec<u8> {
     nl::message(DONE, F_MULTI, 1, &(-errno).to_ne_bytes())
 }
 
-/// A refusal, with a system error number.
+/// A refusal, with an errno.
 pub fn refusal(errno: i32) -> Vec<u8> {
     let request = nl::message(SOCK_DIAG_BY_FAMILY, DUMP, 1, &[]);
     nl::message(ERROR, 0, 1, &[&(-errno).to_ne_bytes()[..], &request].concat())
 }
 
-/// A refusal that is too short to say why.
+/// A refusal too short to contain an error code.
 pub fn short_refusal() -> Vec<u8> {
     nl::message(ERROR, 0, 1, b"abc")
 }
 
-/// The same rows, from a table that changed under the dump.
+/// The same rows, marked as from a table that changed during the dump.
 pub fn interrupted(mut rows: Vec<u8>) -> Vec<u8> {
     /// `NLM_F_DUMP_INTR`.
     const DUMP_INTR: u8 = 0x10;
-    // The low byte of the first message's flags, on a machine of either order.
+    // The low byte of the first message's flags, for either byte order.
     let at = if cfg!(target_endian = "big") { 7 } else { 6 };
     if let Some(flags) = rows.get_mut(at) {
         *flags |= DUMP_INTR;
@@ -175,7 +175,7 @@ pub fn interrupted(mut rows: Vec<u8>) -> Vec<u8> {
     rows
 }
 
-/// Words in the order of this machine.
+/// Words in the machine's byte order.
 pub fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_ne_bytes()).collect()
 }
@@ -187,8 +187,8 @@ pub fn attr(kind: u16, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A vsock socket: type, state, directions shut down, and context and port of
-/// either end.
+/// A vsock socket: type, state, the directions shut down, and context id and port of both
+/// ends.
 pub fn vsock(kind: u8, state: u8, shutdown: u8, src: (u32, u32), dst: (u32, u32)) -> Vec<u8> {
     let rest = words(&[src.0, src.1, dst.0, dst.1, 4_000_000_001, 5, 0]);
     socket(&[vec![40, kind, state, shutdown], rest].concat())
@@ -213,10 +213,10 @@ pub fn tipc(kind: u32, state: u32, uid: u32, attrs: &[Vec<u8>]) -> Vec<u8> {
     socket(&attr(2, &[own.concat(), attrs.concat()].concat()))
 }
 
-/// Any context, or any port.
+/// Any context id, or any port.
 pub const ANY: u32 = u32::MAX;
 
-/// Vsock sockets of every type, at the edges of every number.
+/// Vsock sockets of every type, with extreme values in every number.
 pub fn vsocks() -> Vec<u8> {
     let mut rows = vec![
         vsock(1, 1, 0, (3, 1024), (2, 22)),
@@ -230,7 +230,7 @@ pub fn vsocks() -> Vec<u8> {
     rows.concat()
 }
 
-/// XDP sockets with and without each part.
+/// XDP sockets, with and without each attribute.
 pub fn xdps() -> Vec<u8> {
     let memory = |rmem: u32| attr(8, &words(&[rmem, 2, 3, 4, 5, 6, 7, 8, 9]));
     let info = |index: u32, queue: u32| attr(1, &words(&[index, queue]));
@@ -242,11 +242,11 @@ pub fn xdps() -> Vec<u8> {
         xdp(1, 7, &[all.clone(), ring(3, 2048), ring(4, 1), ring(6, 512), ring(7, ANY)]),
         xdp(2, 8, &[all.clone(), ring(4, 1024), ring(7, 64)]),
         xdp(3, 9, &[info(2, 40_000), memory(ANY), ring(3, 1), umem(2)]),
-        // Rings of packet memory that is not there.
+        // Rings of a packet memory (UMEM) that is missing.
         xdp(4, 10, &[info(2, 0), memory(0), ring(6, 3), ring(7, 4)]),
         xdp(0, 11, &[info(0, 0), memory(5)]),
         xdp(6, 12, &[memory(6), stats.clone()]),
-        // An interface without a name, a short memory report, and none at all.
+        // An interface without a name, with a short memory report, and with none.
         xdp(7, 13, &[info(77, 3), attr(8, &words(&[9, 2, 3, 4, 5, 6, 7])), stats]),
         xdp(8, 14, &[info(1, 61_000)]),
     ]
@@ -260,7 +260,7 @@ pub fn smc(state: u8, mode: u8, id: &[u8; 48], attrs: &[Vec<u8>]) -> Vec<u8> {
     socket(&[head, attrs.concat()].concat())
 }
 
-/// An identity as SMC reports it: the two addresses, ports, and a cookie.
+/// An identity as SMC reports it: addresses, ports, and a cookie.
 pub fn smc_id(local: (&[u8], u16), remote: (&[u8], u16), cookie: u32) -> [u8; 48] {
     let mut id = [0; 48];
     for (at, (addr, port)) in [local, remote].into_iter().enumerate() {
@@ -272,7 +272,7 @@ pub fn smc_id(local: (&[u8], u16), remote: (&[u8], u16), cookie: u32) -> [u8; 48
     id
 }
 
-/// SMC sockets of every state and mode, with and without each part.
+/// SMC sockets of every state and mode, with and without each attribute.
 pub fn smcs() -> Vec<u8> {
     let (one, two) = ([10, 0, 0, 1], [10, 0, 0, 2]);
     let six = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
@@ -312,7 +312,7 @@ pub fn smcs() -> Vec<u8> {
     rows.concat()
 }
 
-/// TIPC sockets of every type and state, with and without each part.
+/// TIPC sockets of every type and state, with and without each attribute.
 pub fn tipcs() -> Vec<u8> {
     let con = |flag: bool, sock: u32| {
         let rest = [(2, 0x0100_1001), (3, sock), (4, 18), (5, 19)];

@@ -1,14 +1,12 @@
-//! The one way for a test not to run.
+//! The only way to skip a test.
 //!
-//! A skipped test passes, so it must not be able to hide: every skip is a line
-//! `SKIP test: reason` on stderr, one more in the file that
-//! `SOCKDIAG_SKIP_LOG` names, and a panic where `SOCKDIAG_NO_SKIP=1` says that
-//! this machine has everything.
+//! A skipped test passes, so a skip must be visible.  Every skip prints a line `SKIP test:
+//! reason` on stderr, appends it to the file that `SOCKDIAG_SKIP_LOG` names, and panics if
+//! `SOCKDIAG_NO_SKIP=1` declares that this machine has everything.
 //!
-//! Everything but what Debian's archive has dropped, which is no fault of the
-//! change under test: `SOCKDIAG_GONE` holds, a line each, what is known to be
-//! gone (`cargo xtask pins --fetch` finds out), and a reason that says so is no
-//! panic.
+//! The exception is a package that Debian's archive has dropped, which the change under test
+//! did not cause.  `SOCKDIAG_GONE` lists the packages known to be gone, one per line (`cargo
+//! xtask pins --fetch` finds them), and a reason that names one does not panic.
 
 use std::io::Write as _;
 use std::sync::OnceLock;
@@ -16,7 +14,7 @@ use std::{fmt, fs, io, thread};
 
 use crate::{Why, netns};
 
-/// Leaves the test that it stands in, with a reason like `format!`'s.
+/// Skips the calling test, with a reason formatted as by `format!`.
 ///
 /// ```no_run
 /// # use sockdiag_testkit::{netns::Namespace, skip};
@@ -39,15 +37,15 @@ macro_rules! skip {
 ///
 /// # Panics
 ///
-/// If `SOCKDIAG_NO_SKIP` is `1`, or if the log cannot be written: a skip that
-/// leaves no trace would pass for a test.
+/// If `SOCKDIAG_NO_SKIP` is `1`, or if the log cannot be written: an unrecorded skip would
+/// look like a test that passed.
 pub fn report(reason: impl fmt::Display) {
     let thread = thread::current();
     let test = thread.name().unwrap_or("(unnamed thread)");
     let line = line(test, reason);
     let allowed = std::env::var_os("SOCKDIAG_NO_SKIP").is_none_or(|v| v != "1");
     assert!(allowed || is_gone(&line), "{line}");
-    // Past the test harness, which hides what a passing test prints.
+    // Writes directly: the test harness hides what a passing test prints.
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
     if let Some(path) = std::env::var_os("SOCKDIAG_SKIP_LOG") {
         let append = || -> io::Result<()> {
@@ -58,7 +56,7 @@ pub fn report(reason: impl fmt::Display) {
     }
 }
 
-/// Whether a reason is that the archive has dropped something, and that is known.
+/// Whether a reason names a package that is known to be gone from the archive.
 pub fn is_gone(reason: &str) -> bool {
     std::env::var("SOCKDIAG_GONE").is_ok_and(|gone| says_gone(&gone, reason))
 }
@@ -67,7 +65,7 @@ fn says_gone(gone: &str, reason: &str) -> bool {
     gone.lines().any(|sentence| !sentence.is_empty() && reason.contains(sentence))
 }
 
-/// One line, whatever the reason holds.
+/// One line, even if the reason has several.
 fn line(test: &str, reason: impl fmt::Display) -> String {
     format!("SKIP {test}: {reason}").replace('\n', " ")
 }
@@ -75,13 +73,13 @@ fn line(test: &str, reason: impl fmt::Display) -> String {
 /// How this process can make namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Privilege {
-    /// It may unshare them as it is: `CAP_SYS_ADMIN`.
+    /// It may unshare them directly: it has `CAP_SYS_ADMIN`.
     Root,
-    /// It may be root in a user namespace of its own.
+    /// It may become root in a user namespace of its own.
     UserNamespace,
 }
 
-/// How this process can make namespaces, or why it cannot; tried once.
+/// How this process can make namespaces, or why it cannot; determined once.
 pub fn privilege() -> Result<Privilege, Why> {
     static PRIVILEGE: OnceLock<Result<Privilege, Why>> = OnceLock::new();
     PRIVILEGE.get_or_init(netns::probe).clone()
@@ -111,8 +109,8 @@ mod tests {
         assert_eq!(line("a::b", "no\nroot"), "SKIP a::b: no root");
     }
 
-    /// The environment is the process's, so the test runs this test binary
-    /// again, to execute the probe below with a log of its own.
+    /// The environment belongs to the whole process, so the test runs this binary again to
+    /// execute the probe below with a log of its own.
     #[test]
     fn a_skip_is_logged_and_can_be_forbidden() {
         let log = std::env::temp_dir().join(format!("sockdiag-skip-{}", std::process::id()));

@@ -1,7 +1,6 @@
-//! The system calls that rustix does not cover: what a child does between
-//! `fork` and `exec`, socket options of any shape, threads that have what their
-//! process has not, bpf(2), and what a child cost.  All
-//! `unsafe` is here.
+//! System calls that rustix does not cover: what a child does between `fork` and `exec`,
+//! socket options of any type, threads that do not share their process's descriptors, bpf(2),
+//! and the cost of a child.  All `unsafe` code of this crate is here.
 //!
 //! Invariant: everything that runs between `fork` and `exec` is a plain
 //! system call on memory that was laid out before `fork`: no allocation, no
@@ -34,20 +33,20 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space,
 
 /// Requests to `NETLINK_ROUTE`, each with a sequence number and `NLM_F_ACK`.
 ///
-/// For each one the kernel's answer goes to `answers` as an `i32` in native
-/// order: zero or an errno.
+/// For each one, the kernel's reply is written to `answers` as an `i32` in native byte order:
+/// zero or an errno.
 #[derive(Debug)]
 pub(crate) struct Requests {
     /// The messages, in order.
     pub(crate) messages: Vec<Vec<u8>>,
-    /// A pipe.
+    /// The write end of a pipe.
     pub(crate) answers: OwnedFd,
 }
 
 /// The namespaces of a [`crate::netns::Namespace`].
 #[derive(Debug)]
 pub(crate) struct Fds {
-    /// Absent when the namespaces were made by root as it was.
+    /// Absent if root made the namespaces directly.
     pub(crate) user: Option<OwnedFd>,
     /// The network namespace.
     pub(crate) net: OwnedFd,
@@ -55,8 +54,8 @@ pub(crate) struct Fds {
     pub(crate) mnt: OwnedFd,
 }
 
-/// Makes the command's process enter new namespaces before `exec`, with the
-/// mounts set private, and then send the requests from there.
+/// Makes the command's process enter new namespaces before `exec`, make the mounts private,
+/// and then send the requests from there.
 pub(crate) fn unshare_before_exec(command: &mut Command, flags: UnshareFlags, requests: Option<Requests>) {
     let hook = move || {
         // SAFETY: `unshare_unsafe` asks only that CLONE_FILES does not take
@@ -88,7 +87,7 @@ pub(crate) fn enter_before_exec(command: &mut Command, fds: Arc<Fds>, requests: 
         move_into_link_name_space(fds.net.as_fd(), Some(LinkNameSpaceType::Network))?;
         // rustix has no name for CLONE_NEWNS here; `None` takes any type.
         move_into_link_name_space(fds.mnt.as_fd(), None)?;
-        // Entering a mount namespace leads to its root.
+        // Entering a mount namespace changes the working directory to its root.
         if !known.is_null() {
             // SAFETY: `known` is `cwd`, which getcwd ended with a NUL.
             if unsafe { libc::chdir(known) } != 0 {
@@ -103,7 +102,7 @@ pub(crate) fn enter_before_exec(command: &mut Command, fds: Arc<Fds>, requests: 
     unsafe { command.pre_exec(hook) };
 }
 
-/// Makes the command's process lead a session whose terminal is its standard input.
+/// Makes the command's process the leader of a session with its stdin as the terminal.
 pub(crate) fn lead_session_before_exec(command: &mut Command) {
     let hook = || {
         rustix::process::setsid()?;
@@ -114,8 +113,8 @@ pub(crate) fn lead_session_before_exec(command: &mut Command) {
     unsafe { command.pre_exec(hook) };
 }
 
-/// Makes the kernel refuse the command's process, and what it starts, netlink
-/// sockets of these protocols, with this error.
+/// Makes the kernel refuse netlink sockets of these protocols, with this error, to the
+/// command's process and its children.
 pub(crate) fn refuse_netlink_before_exec(command: &mut Command, protocols: &[u32], errno: u32) {
     let mut program = filter_of_sockets(protocols, errno);
     let hook = move || {
@@ -137,14 +136,14 @@ pub(crate) fn refuse_netlink_before_exec(command: &mut Command, protocols: &[u32
     unsafe { command.pre_exec(hook) };
 }
 
-/// A program of seccomp(2) that refuses `socket(AF_NETLINK, any, PROTOCOL)`.
+/// A seccomp(2) filter that refuses `socket(AF_NETLINK, any, PROTOCOL)`.
 fn filter_of_sockets(protocols: &[u32], errno: u32) -> Vec<libc::sock_filter> {
     // struct seccomp_data: nr at 0, the halves of argument N at 16 + 8 N.
     let low = if cfg!(target_endian = "little") { 0 } else { 4 };
     let load = |k| libc::sock_filter { code: 0x20, jt: 0, jf: 0, k };
     let end = |k| libc::sock_filter { code: 0x06, jt: 0, jf: 0, k };
     let count = protocols.len() as u8;
-    // To the instruction behind the comparisons, which allows.
+    // Jumps to the instruction after the comparisons, which allows the call.
     let unless = |k, jf| libc::sock_filter { code: 0x15, jt: 0, jf, k };
     let mut program = vec![
         load(0),
@@ -160,15 +159,15 @@ fn filter_of_sockets(protocols: &[u32], errno: u32) -> Vec<libc::sock_filter> {
     program
 }
 
-/// Numbers of bpf(2) and mmap(2), and of what mmap(2) is asked for.
+/// System call numbers of bpf(2) and mmap(2), and argument values of mmap(2).
 pub(crate) const BPF: u32 = libc::SYS_bpf as u32;
 pub(crate) const MMAP: u32 = libc::SYS_mmap as u32;
 pub(crate) const READ_AND_WRITE: u32 = (libc::PROT_READ | libc::PROT_WRITE) as u32;
 pub(crate) const SHARED: u32 = libc::MAP_SHARED as u32;
 
-/// Makes the kernel ask about a system call of the command's process, and of what it
-/// starts, where the arguments with these numbers have these values (of 32 bits).  What
-/// answers is a descriptor that is sent through `to`.
+/// Makes the kernel ask before a system call of the command's process or its children if the
+/// arguments with these numbers have these values (the lower 32 bits).  Sends the descriptor
+/// that answers through `to`.
 pub(crate) fn hand_over_calls_before_exec(
     command: &mut Command,
     number: u32,
@@ -212,7 +211,7 @@ pub(crate) fn hand_over_calls_before_exec(
     unsafe { command.pre_exec(hook) };
 }
 
-/// A program of seccomp(2) that asks about a system call with these arguments.
+/// A seccomp(2) filter that asks about a system call with these arguments.
 fn filter_of_calls(number: u32, conditions: &[(u32, u32)]) -> Vec<libc::sock_filter> {
     // As in `filter_of_sockets`.
     let low = if cfg!(target_endian = "little") { 0 } else { 4 };
@@ -223,7 +222,7 @@ fn filter_of_calls(number: u32, conditions: &[(u32, u32)]) -> Vec<libc::sock_fil
         .collect();
     let mut program = Vec::new();
     for (at, (offset, value)) in pairs.iter().enumerate() {
-        // To the last instruction, which allows.
+        // Jumps to the last instruction, which allows the call.
         let rest = 2 * (pairs.len() - 1 - at) + 1;
         program.push(load(*offset));
         program.push(libc::sock_filter { code: 0x15, jt: 0, jf: rest as u8, k: *value });
@@ -232,7 +231,7 @@ fn filter_of_calls(number: u32, conditions: &[(u32, u32)]) -> Vec<libc::sock_fil
     program
 }
 
-/// The descriptor that somebody sends through a socket; `None` at its end.
+/// Receives the descriptor sent through a socket; `None` at the end of the stream.
 pub(crate) fn receive_descriptor(from: &OwnedFd) -> io::Result<Option<OwnedFd>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -244,8 +243,8 @@ pub(crate) fn receive_descriptor(from: &OwnedFd) -> io::Result<Option<OwnedFd>> 
     }))
 }
 
-/// Answers the next system call: with this error, or that it goes on.  `false` if it is
-/// not waited for any more.
+/// Answers the next system call: it fails with this error, or continues.  `false` if no call
+/// is waiting any more.
 pub(crate) fn answer_call(calls: &OwnedFd, errno: Option<i32>) -> io::Result<bool> {
     // SAFETY: the struct is numbers, for which zeros are values; the kernel wants zeros.
     let mut asked: libc::seccomp_notif = unsafe { mem::zeroed() };
@@ -262,13 +261,13 @@ pub(crate) fn answer_call(calls: &OwnedFd, errno: Option<i32>) -> io::Result<boo
         }
     }
     match io::Error::last_os_error() {
-        // Who called is gone, or was interrupted.
+        // The calling process is gone, or was interrupted.
         error if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR)) => Ok(false),
         error => Err(error),
     }
 }
 
-/// Sends each request and passes the answers on.  Allocates nothing.
+/// Sends each request and forwards the reply.  Allocates nothing.
 fn ask(requests: &Requests) -> io::Result<()> {
     let socket =
         rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
@@ -283,8 +282,8 @@ fn ask(requests: &Requests) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives the calling thread a table of descriptors of its own: a copy of the
-/// process's, or with `none` one without any but the first three.
+/// Gives the calling thread its own descriptor table: a copy of the process's, or with `none`
+/// one that contains only the first three.
 pub(crate) fn own_files(none: bool) -> io::Result<()> {
     // SAFETY: what the process has open stays open in its own table, so no
     // descriptor that another thread owns is taken away.
@@ -299,21 +298,20 @@ pub(crate) fn own_files(none: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Ends the calling thread alone, though it be the first: the process lives
-/// on without it.
+/// Ends only the calling thread, even if it is the first one: the process goes on.
 pub(crate) fn end_first_thread() -> ! {
     loop {
-        // SAFETY: exit(2) ends the thread without a trace in the C library.
-        // The stack stays where it is, and nothing on it is ours to drop: the
-        // caller gives up everything that it has.
+        // SAFETY: exit(2) ends the thread without telling the C library.  The stack stays
+        // mapped, and nothing on it has to be dropped: the caller gives up everything that it
+        // owns.
         unsafe { libc::syscall(libc::SYS_exit, 0) };
     }
 }
 
-/// Makes a TUN device with this name and index in the calling thread's network
-/// namespace; its packets have no header before them.
+/// Makes a TUN device with this name and index in the calling thread's network namespace; its
+/// packets have no extra header.
 pub(crate) fn tun(name: &str, index: u32) -> io::Result<OwnedFd> {
-    // Both take an int or a structure that begins with the name (linux/if_tun.h).
+    // Both take an int or a struct that begins with the name (linux/if_tun.h).
     const TUNSETIFF: libc::Ioctl = 0x4004_54ca_u32 as libc::Ioctl;
     const TUNSETIFINDEX: libc::Ioctl = 0x4004_54da_u32 as libc::Ioctl;
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -346,8 +344,8 @@ pub(crate) fn set_opt(fd: BorrowedFd<'_>, level: c_int, name: c_int, value: &[u8
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Attaches a classic BPF program of one instruction, `ret 0`: from here on
-/// the socket receives nothing, while it still sends.
+/// Attaches a classic BPF program of one instruction, `ret 0`: from now on the socket receives
+/// nothing, but it can still send.
 pub(crate) fn drop_everything(fd: BorrowedFd<'_>) -> io::Result<()> {
     // BPF_RET | BPF_K
     let mut code = libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 0 };
@@ -389,7 +387,7 @@ fn address(of: *const u8) -> [u32; 2] {
     [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
 }
 
-/// Calls bpf(2) with a command that makes something.
+/// Calls bpf(2) with a command that creates an object.
 ///
 /// # Safety
 /// As [`bpf`], and the command returns a new descriptor.
@@ -415,18 +413,18 @@ pub(crate) fn btf_load(bytes: &[u8]) -> io::Result<OwnedFd> {
 pub(crate) fn map_create(shape: [u32; 5], types: [u32; 3]) -> io::Result<OwnedFd> {
     let mut attr = [0_u32; 15];
     attr[..5].copy_from_slice(&shape);
-    // Behind inner map, NUMA node, a name of 16 bytes and an interface.
+    // The types follow the inner map, the NUMA node, a name of 16 bytes and an interface.
     attr[12..].copy_from_slice(&types);
     // SAFETY: up to these members the attribute holds no address.
     unsafe { make(0, &mut attr) }
 }
 
-/// `BPF_OBJ_GET_INFO_BY_FD` of a map: its number.
+/// `BPF_OBJ_GET_INFO_BY_FD` of a map: its id.
 pub(crate) fn map_id(map: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(map_info(map)?[1])
 }
 
-/// Type, number, size of keys, size of values.
+/// Type, id, size of keys, size of values.
 fn map_info(map: BorrowedFd<'_>) -> io::Result<[u32; 4]> {
     let mut info = [0_u32; 4];
     let [low, high] = address(info.as_mut_ptr().cast());
@@ -437,7 +435,7 @@ fn map_info(map: BorrowedFd<'_>) -> io::Result<[u32; 4]> {
     Ok(info)
 }
 
-/// `BPF_*_GET_NEXT_ID`: the object behind this one, if there is one.
+/// `BPF_*_GET_NEXT_ID`: the id after this one, if there is one.
 pub(crate) fn next_object(command: c_int, id: u32) -> io::Result<Option<u32>> {
     // start_id, next_id, open_flags
     let mut attr = [id, 0, 0];
@@ -449,11 +447,11 @@ pub(crate) fn next_object(command: c_int, id: u32) -> io::Result<Option<u32>> {
     }
 }
 
-/// `BPF_OBJ_GET_INFO_BY_FD` of the object with this number, opened by this command.
+/// `BPF_OBJ_GET_INFO_BY_FD` of the object with this id, opened by this command.
 pub(crate) fn object_info(open: c_int, id: u32, info: &mut [u8]) -> io::Result<()> {
     // SAFETY: the attribute (id, next_id, open_flags) holds no address.
     let object = unsafe { make(open, &mut [id, 0, 0]) }?;
-    // What lies in it counts as addresses to write to.
+    // The kernel would take old content of `info` for addresses to write to.
     info.fill(0);
     let [low, high] = address(info.as_mut_ptr());
     let mut attr = [object.as_raw_fd() as u32, info.len() as u32, low, high];
@@ -462,7 +460,7 @@ pub(crate) fn object_info(open: c_int, id: u32, info: &mut [u8]) -> io::Result<(
     unsafe { bpf(15, &mut attr) }.map(|_| ())
 }
 
-/// `BPF_MAP_UPDATE_ELEM`: whatever was there before.
+/// `BPF_MAP_UPDATE_ELEM`: adds the value or replaces it.
 pub(crate) fn map_update(map: BorrowedFd<'_>, key: [u8; 4], value: &[u8]) -> io::Result<()> {
     let shape = map_info(map)?;
     if shape[2] as usize != key.len() || shape[3] as usize != value.len() {
@@ -476,7 +474,7 @@ pub(crate) fn map_update(map: BorrowedFd<'_>, key: [u8; 4], value: &[u8]) -> io:
     unsafe { bpf(2, &mut attr) }.map(|_| ())
 }
 
-/// What wait4(2) says of a child.
+/// The usage that wait4(2) reports for a child.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
     /// Processor time of the program.
@@ -487,8 +485,8 @@ pub(crate) struct Usage {
     pub(crate) max_rss_kib: u64,
 }
 
-/// Waits for a child, which is gone afterwards: nobody may wait for its
-/// number again, so it is consumed.
+/// Waits for a child and consumes it: its process id may be reused afterwards, so nobody may
+/// wait for it again.
 pub(crate) fn reap(mut child: Child) -> io::Result<(ExitStatus, Usage)> {
     drop(child.stdin.take());
     let mut status: c_int = 0;

@@ -1,9 +1,8 @@
-//! A terminal that a test holds: a pseudo-terminal whose other end is drawn on by a
-//! program, and what came of it.
+//! A pseudo-terminal for tests: a program draws on one end, and the test reads the other.
 //!
-//! What is written is taken by [`Screen`], which knows the sequences that a program of
-//! full screens needs and keeps every other one, so that a test can say that there was
-//! none.  Whether a terminal was given back is [`Terminal::faults`].
+//! [`Screen`] interprets the output.  It knows the escape sequences that a full-screen program
+//! needs and records every other one, so that a test can assert that there was none.
+//! [`Terminal::faults`] checks that the program restored the terminal.
 //!
 //! Source: pty(7), tty_ioctl(4), termios(3), console_codes(4).
 
@@ -30,14 +29,14 @@ pub struct Terminal {
     ours: File,
     theirs: OwnedFd,
     screen: Arc<Mutex<Screen>>,
-    /// Whether what is written is taken.
+    /// Whether output is read at present.
     reads: Arc<AtomicBool>,
     ends: Arc<AtomicBool>,
     settings: Termios,
 }
 
 impl Terminal {
-    /// A terminal of so many columns and lines.
+    /// A terminal of this many columns and lines.
     pub fn new(size: (u16, u16)) -> Result<Self, Why> {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let ours = openpt(flags).doing("making a terminal")?;
@@ -45,8 +44,8 @@ impl Terminal {
         unlockpt(&ours).doing("making a terminal")?;
         let theirs = ioctl_tiocgptpeer(&ours, flags).doing("opening a terminal")?;
         let settings = || tcgetattr(&theirs).doing("reading a terminal's settings");
-        // Settings that were made once say at which speed they are read, which new ones
-        // leave to the speed of writing.
+        // A new terminal reports its input speed as that of output; setting the settings once
+        // makes it explicit, so that later settings compare equal.
         tcsetattr(&theirs, OptionalActions::Now, &settings()?).doing("making a terminal's settings")?;
         let settings = settings()?;
         let terminal = Self {
@@ -62,7 +61,7 @@ impl Terminal {
         Ok(terminal)
     }
 
-    /// Reads what is written, on a thread that ends with the terminal.
+    /// Reads the output, on a thread that ends with the terminal.
     fn take(&self) -> Result<(), Why> {
         let mut file = self.ours.try_clone().doing("sharing a terminal")?;
         let (screen, reads, ends) =
@@ -80,7 +79,7 @@ impl Terminal {
                     continue;
                 }
                 let Ok(count) = file.read(&mut room) else { return };
-                // One that answers does so before the next piece.
+                // A terminal's reply must be sent before the next piece of output is read.
                 let answer = lock(&screen).take(room.get(..count).unwrap_or_default());
                 if !answer.is_empty() && file.write_all(&answer).is_err() {
                     return;
@@ -90,7 +89,7 @@ impl Terminal {
         Ok(())
     }
 
-    /// Starts a command on it, which leads a session whose terminal this is.
+    /// Starts a command as the leader of a session on this terminal.
     pub fn spawn(&self, command: &mut Command) -> Result<Child, Why> {
         let end = || self.theirs.try_clone().doing("sharing a terminal");
         command.stdin(end()?).stdout(end()?).stderr(end()?);
@@ -98,7 +97,7 @@ impl Terminal {
         command.spawn().doing("starting a program on a terminal")
     }
 
-    /// Presses keys: bytes as a terminal sends them.
+    /// Presses keys: writes bytes as a terminal sends them.
     pub fn press(&self, keys: &[u8]) -> Result<(), Why> {
         let mut rest = keys;
         while !rest.is_empty() {
@@ -108,29 +107,29 @@ impl Terminal {
         Ok(())
     }
 
-    /// Gives it another size, which the program hears of.
+    /// Resizes the terminal, which signals the program.
     pub fn resize(&self, (columns, lines): (u16, u16)) -> Result<(), Why> {
         lock(&self.screen).resize((columns, lines));
         let size = Winsize { ws_row: lines, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&self.ours, size).doing("resizing a terminal")
     }
 
-    /// From now on what is written is taken, or is not.
+    /// Switches reading of the output on or off.
     pub fn reads(&self, reads: bool) {
         self.reads.store(reads, Ordering::SeqCst);
     }
 
-    /// What stands on it.
+    /// The current screen.
     pub fn screen(&self) -> MutexGuard<'_, Screen> {
         lock(&self.screen)
     }
 
-    /// Waits until a text stands on it; what stands there instead, if it never does.
+    /// Waits until the screen contains a text; the error is the screen's text.
     pub fn shows(&self, text: &str) -> Result<(), String> {
         self.until(|screen| screen.text().contains(text))
     }
 
-    /// Waits until the screen is so; what stands there, if it never is.
+    /// Waits until a condition holds for the screen; the error is the screen's text.
     pub fn until(&self, mut is_so: impl FnMut(&Screen) -> bool) -> Result<(), String> {
         let end = Instant::now() + Duration::from_secs(30);
         loop {
@@ -146,8 +145,8 @@ impl Terminal {
         }
     }
 
-    /// What is not as it was before anything ran on it: modes, settings, and sequences
-    /// that nobody knows.
+    /// Differences from the state before anything ran: modes, settings, and unknown escape
+    /// sequences.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = self.screen().faults();
         match self.is_as_before() {
@@ -162,7 +161,7 @@ impl Terminal {
         faults
     }
 
-    /// Whether its settings (stty) are those of the beginning.
+    /// Whether the settings (stty) are the initial ones.
     pub fn is_as_before(&self) -> io::Result<bool> {
         let now = tcgetattr(&self.theirs)?;
         Ok(format!("{now:?}") == format!("{:?}", self.settings))
@@ -198,7 +197,7 @@ mod tests {
         assert_eq!(faults.len(), 5, "{faults:?}");
         let (faults, text) = run("printf 'a\\033[?1049h\\033[2;3Hend'; sleep 0.2");
         assert_eq!((faults.len(), text.as_str()), (1, "\n  end\n\n\n"));
-        // It leads a session on this terminal.
+        // The program leads a session on this terminal.
         assert_eq!(run("exec 3<>/dev/tty && echo end").0, Vec::<String>::new());
     }
 }

@@ -1,30 +1,30 @@
-//! Two hundred filters that are wrong, and how.
+//! Two hundred invalid filters, and the error in each.
 //!
-//! The table was made by running `ss` 7.3 on every text.  It assumes a machine
-//! with an interface `lo`, a host `localhost` that has an IPv4 address only,
-//! and none of the other names.
+//! The table was made by running `ss` 7.3 on every text.  It assumes a machine with an
+//! interface `lo`, a host `localhost` that has only an IPv4 address, and none of the other
+//! names.
 
-/// What is wrong with a filter.
+/// The error in a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrong {
-    /// The grammar.
+    /// A syntax error.
     Syntax,
-    /// An address: this word.
+    /// An invalid address: this word.
     Address(&'static str),
-    /// A port: this word.
+    /// An invalid port: this word.
     Port(&'static str),
-    /// A host, without more to say.
+    /// An unknown host; the message names none.
     Host,
-    /// An interface.
+    /// An unknown interface.
     Device,
-    /// A mark: this word.
+    /// An invalid mark: this word.
     Mark(&'static str),
-    /// A cgroup: this path does not exist.
+    /// A cgroup path that does not exist: this one.
     Cgroup(&'static str),
 }
 use Wrong::{Address, Cgroup, Device, Host, Mark, Port, Syntax};
 
-/// Filters, each one word of a command line, and what is wrong with them.
+/// Filters, each as one word of a command line, and their errors.
 pub const WRONG: &[(&str, Wrong)] = &[
     ("foo", Address("foo")),
     ("src", Syntax),

@@ -1,20 +1,18 @@
 //! The zoo: sockets of named kinds, made in the current namespace and held.
 //!
-//! `sockdiag-zoo` makes them; [`Zoo::start`] runs it in a namespace.  It
-//! prints, one a line,
+//! `sockdiag-zoo` makes them; [`Zoo::start`] runs it in a namespace.  It prints lines:
 //!
 //! ```text
 //! KIND LOCAL PEER       a socket was made; `-` where there is no address
 //! absent KIND REASON    a kind that cannot be made here
-//! ready                 all of them stand; they stay until stdin ends
+//! ready                 all sockets exist; they stay until stdin ends
 //! ```
 //!
-//! Ports and addresses are fixed, and every kind has ports of its own, so
-//! that outputs can be compared between runs.  States that pass by
-//! themselves are frozen by a filter that lets one end receive nothing
-//! (`make::deafen`): what the other end sent is never answered.
+//! Ports and addresses are fixed, and every kind has its own ports, so that outputs can be
+//! compared between runs.  Transient states are frozen by a filter that makes one end receive
+//! nothing (`make::deafen`): whatever the other end sends is never answered.
 //!
-//! Invariant: a kind is either made whole or reported absent, never silent.
+//! Invariant: a kind is either made completely or reported absent, never silently left out.
 
 mod make;
 mod mptcp;
@@ -40,27 +38,27 @@ use crate::{Doing, Why, bins};
 
 /// How long making all sockets may take.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Delayed acknowledgements (40 ms and more) are over after this long.
+/// Delayed acknowledgements (40 ms or more) have been sent after this long.
 const SETTLE: Duration = Duration::from_millis(300);
 
 fn tables() -> impl Iterator<Item = &'static Kind> {
     [tcp::KINDS, states::KINDS, options::KINDS, udp::KINDS].into_iter().flatten()
 }
 
-/// Kinds that are made only where they are asked for by name: their sockets are
-/// listed in tables besides their own, or in other tables than TCP's and UDP's.
+/// Kinds that are made only by name: their sockets are also listed in further tables, or in
+/// tables other than those of TCP and UDP.
 fn on_request() -> impl Iterator<Item = &'static Kind> {
     [states::ON_REQUEST, udp::ON_REQUEST, mptcp::KINDS, unix::KINDS, netlink::KINDS, packet::KINDS]
         .into_iter()
         .flatten()
 }
 
-/// Every kind that is made by default, as name and sentence, in the order of making.
+/// Every kind that is made by default, as name and description, in the order of making.
 pub fn kinds() -> impl Iterator<Item = (&'static str, &'static str)> {
     tables().map(|kind| (kind.name, kind.doc))
 }
 
-/// The names of all kinds, of those too that are made only where they are asked for.
+/// The names of all kinds, including those made only by name.
 pub fn all_kinds() -> Vec<&'static str> {
     tables().chain(on_request()).map(|kind| kind.name).collect()
 }
@@ -92,7 +90,7 @@ fn port(address: &str) -> u16 {
     address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(0)
 }
 
-/// A running zoo; it ends when this is dropped.
+/// A running zoo; dropping it closes its sockets.
 #[derive(Debug)]
 pub struct Zoo {
     keeper: Child,
@@ -101,10 +99,10 @@ pub struct Zoo {
 }
 
 impl Zoo {
-    /// Makes sockets of these kinds (none named: of every kind) in the
-    /// namespace, and returns when all of them stand.
+    /// Makes sockets of these kinds (of every kind if none is named) in the namespace, and
+    /// returns when all exist.
     ///
-    /// Retransmissions are set to go on for long first, so that frozen states last.
+    /// First sets retransmissions to continue for long, so that frozen states last.
     pub fn start(namespace: &Namespace, kinds: &[&str]) -> Result<Self, Why> {
         for (name, value) in
             [("tcp_syn_retries", "127"), ("tcp_synack_retries", "255"), ("tcp_retries2", "255")]
@@ -148,8 +146,8 @@ impl Drop for Zoo {
     }
 }
 
-/// Reads a helper's lines up to `ready`, which is not returned; lines that
-/// start with `ready ` end the reading too and are returned.
+/// Reads a helper's lines up to `ready`, which is not returned; a line that starts with `ready
+/// ` ends the reading too, but is returned.
 pub(crate) fn lines_until_ready(child: &mut Child, patience: Duration) -> Result<Vec<String>, Why> {
     let stdout = child.stdout.take().ok_or_else(|| Why::new("a helper without an output"))?;
     let (sender, receiver) = channel();
@@ -214,7 +212,7 @@ fn run(args: &[String], out: &mut impl Write) -> Result<(), Why> {
     for kind in chosen.chain(on_request().filter(named)) {
         let mut maker = Maker::new();
         let result = (kind.make)(&mut maker);
-        // Parts of a kind that was made otherwise.
+        // Absent parts of a kind whose other parts exist.
         for (part, why) in &maker.absent {
             writeln!(out, "absent {part} {why}").doing(print)?;
         }

@@ -1,11 +1,10 @@
-//! `cargo xtask bench --against COMMIT`: our program as a former commit has it
-//! and the present one, in turns on the same sockets.
+//! `cargo xtask bench --against COMMIT`: runs our program at a former commit and the present
+//! one, in turns on the same sockets.
 //!
-//! A line is dearer where the present program takes over a tenth more CPU time
-//! by the medians of the runs and by their minima.  Both are asked because each
-//! errs alone: a burst of other work moves a median of few runs, one lucky run
-//! a minimum.  A line that looks dearer is measured anew with more runs, and
-//! fails only if it is dearer each time.
+//! A line got slower if the present program takes over a tenth more CPU time by both the
+//! median and the minimum of the runs.  Each alone can be wrong: a burst of other work moves
+//! the median of few runs, a single lucky run the minimum.  A line that looks slower is
+//! measured again with more runs, and fails only if it is slower every time.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,19 +20,19 @@ use super::stage::Stage;
 use super::table::{self, Same};
 use super::{build, former};
 
-/// The present program may take so many times what the former takes.
+/// The allowed ratio of the present program's time to the former's.
 const MOST: f64 = 1.10;
-/// How often a line that looks dearer is measured in all.
+/// How often a line that looks slower is measured in total.
 const ATTEMPTS: usize = 3;
 
-/// Which program.
+/// The former or the present program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
     Former,
     Present,
 }
 
-/// Does the chore.
+/// Runs the chore.
 pub(super) fn run(options: &Options, commit: &str) -> Result<(), Why> {
     let former = former::build(commit)?;
     let mut against = Against {
@@ -54,12 +53,12 @@ pub(super) fn run(options: &Options, commit: &str) -> Result<(), Why> {
     Err(Why::new(format!("over {MOST:.2} times the CPU time of {commit}: {}", against.dearer.join(", "))))
 }
 
-/// The two programs and where they run.
+/// The two programs and the namespaces they run in.
 struct Against {
     former: PathBuf,
     present: PathBuf,
     stage: Stage,
-    /// The lines that are dearer now.
+    /// The lines that got slower.
     dearer: Vec<String>,
 }
 
@@ -101,7 +100,7 @@ impl Against {
             Compare::Bytes => self.stage.compare(line, [When::Former, When::Present], |when, output| {
                 self.command(line, when, output)
             })?,
-            // What `-i` shows in another form than the reference's.
+            // These lines print the values of `-i`, whose clocks tick.
             Compare::Unasked(_) if matches!(line.theirs, Theirs::Ours(_)) => Same::Unasked("clocks tick"),
             Compare::Unasked(why) => Same::Unasked(why),
         };
@@ -121,7 +120,7 @@ impl Against {
         Ok(())
     }
 
-    /// Runs both programs this often, in turns, the first one changing.
+    /// Runs both programs this often, in turns, taking turns to go first.
     fn turns(&self, line: &Line, rounds: usize) -> Result<Turns, Why> {
         let mut turns = Turns::default();
         for round in 0..rounds {
@@ -150,7 +149,7 @@ impl Against {
     }
 }
 
-/// Those of the lines that run our program, each way once.
+/// The lines that run our program, without duplicates.
 fn distinct(lines: impl Iterator<Item = &'static Line>) -> Vec<&'static Line> {
     let mut all: Vec<&'static Line> = Vec::new();
     for line in lines {
@@ -164,7 +163,7 @@ fn distinct(lines: impl Iterator<Item = &'static Line>) -> Vec<&'static Line> {
     all
 }
 
-/// CPU times of both programs, of as many runs.
+/// CPU times of both programs, from the same number of runs.
 #[derive(Debug, Default)]
 struct Turns {
     former: Vec<Duration>,
@@ -201,7 +200,7 @@ fn median(times: &[Duration]) -> Duration {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-/// 1 where nothing was measured that could be divided by.
+/// The ratio of two times; 1 if the divisor is zero.
 fn ratio(one: Duration, other: Duration) -> f64 {
     if other.is_zero() { 1.0 } else { one.as_secs_f64() / other.as_secs_f64() }
 }

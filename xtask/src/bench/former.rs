@@ -1,9 +1,9 @@
-//! Our own program as a former commit has it.
+//! Builds our program at a former commit.
 //!
-//! Its sources are written below the target directory, in a folder named after
-//! the commit, and built there with a target directory of their own, so that
-//! the next run finds them built.  No git worktree is made: it would have to be
-//! registered in the repository and unregistered again.
+//! Its sources are extracted below the target directory, into a folder named after the commit,
+//! and built with a target directory of their own, so that the next run finds them built.
+//! This does not use a git worktree, which would have to be registered in the repository and
+//! unregistered again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use sockdiag_testkit::Why;
 
 use super::{cargo, printed, target};
 
-/// A built program, and where it comes from.
+/// A built program and its commit.
 #[derive(Debug)]
 pub(super) struct Former {
     /// The commit's full name.
@@ -22,8 +22,8 @@ pub(super) struct Former {
     pub program: PathBuf,
 }
 
-/// The full name of a commit, given as git(1) takes it, and its files below a folder of
-/// the target directory.
+/// Resolves a commit, given as for git(1), and extracts its files into a folder of the target
+/// directory.  Returns its full name and the folder.
 pub(crate) fn tree(commit: &str, folder: &str) -> Result<(String, PathBuf), Why> {
     let name = format!("{commit}^{{commit}}");
     let commit =
@@ -38,7 +38,7 @@ pub(crate) fn tree(commit: &str, folder: &str) -> Result<(String, PathBuf), Why>
     Ok((commit, tree))
 }
 
-/// Builds the program of a commit, given as git(1) takes it.
+/// Builds the program of a commit, given as for git(1).
 pub(super) fn build(commit: &str) -> Result<Former, Why> {
     let (commit, tree) = tree(commit, "against")?;
     let built = tree.with_file_name("target");
@@ -56,15 +56,14 @@ pub(super) fn build(commit: &str) -> Result<Former, Why> {
     Ok(Former { commit, program: built.join("release").join("ss") })
 }
 
-/// Writes the files of a commit; the folder has its name only once they are
-/// all there.
+/// Extracts the files of a commit; the folder gets its final name only once it is complete.
 fn write_tree(commit: &str, folder: &Path, tree: &Path) -> Result<(), Why> {
     let failed = |error| Why::new(format!("making {}: {error}", folder.display()));
     let root = printed(Command::new("git").args(["rev-parse", "--show-toplevel"]))?;
     let (index, half) = (folder.join("index"), folder.join("tree.half"));
     let _ = fs::remove_dir_all(&half);
     fs::create_dir_all(&half).map_err(failed)?;
-    // An index of its own: the repository's stays as it is.
+    // Uses a separate index, so that the repository's own does not change.
     let git = |words: &[&str]| {
         let mut git = Command::new("git");
         git.current_dir(root.trim_end()).env("GIT_INDEX_FILE", &index).args(words);

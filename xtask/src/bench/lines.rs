@@ -1,71 +1,71 @@
-//! The command lines that are measured.
+//! The measured command lines.
 //!
-//! Clocks tick between two runs, so what `-i` prints of live sockets cannot
-//! be compared: that is done on a recording of the same sockets.
+//! Clocks tick between two runs, so the `-i` output of live sockets cannot be compared; it is
+//! compared on a recording of the same sockets.
 
 use std::ffi::OsString;
 
 /// Where a command line runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Among the sockets.
+    /// In the namespace with the sockets.
     Sockets,
     /// On a recording of the sockets (`TCPDIAG_FILE`).
     Recording,
-    /// Where there is no socket at all, before they are made.
+    /// With no socket at all, before any is made.
     Empty,
-    /// In a namespace of few sockets, while other processes hold the many in another.
+    /// In a namespace with few sockets, while other processes hold many in another one.
     Elsewhere,
 }
 
-/// What ours is measured against.
+/// The program that ours is measured against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Theirs {
     /// The reference with the same words.
     Reference,
-    /// The reference up to this many sockets; what it would take for more is
-    /// extrapolated from the largest number measured, as its square.
+    /// The reference up to this many sockets; for more, its cost is extrapolated quadratically
+    /// from the largest number measured.
     ReferenceUpTo(u32),
-    /// Another program that people use for the same question, up to this many sockets.
+    /// Another tool that people use for the same question, up to this many sockets.
     Neighbour(&'static str, u32),
-    /// A dump of the kernel's table that is thrown away (`cargo xtask bare-dump`).
+    /// A dump of the kernel's table that is discarded (`cargo xtask bare-dump`).
     BareDump,
-    /// Our own program with these words.
+    /// Our own program with these arguments.
     Ours(&'static str),
 }
 
-/// What is asked of the outputs.
+/// How outputs are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compare {
-    /// To be equal.
+    /// They must be equal.
     Bytes,
-    /// Nothing, for this reason.
+    /// They are not compared, for this reason.
     Unasked(&'static str),
 }
 
 /// One command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Line {
-    /// What `--commands` calls it.
+    /// Its name for `--commands`.
     pub name: &'static str,
-    /// Its words; `PORT` stands for a port that few sockets have.
+    /// Its arguments; `PORT` stands for a port that few sockets have.
     pub words: &'static str,
     pub theirs: Theirs,
     pub place: Place,
     pub compare: Compare,
-    /// Set for ours alone.
+    /// An environment variable, set only for ours.
     pub env: Option<(&'static str, &'static str)>,
-    /// How often it runs for each run asked for: short ones more often.
+    /// How often it runs per requested run: short ones run more often.
     pub repeats: usize,
 }
 
-/// Which way holders are found; see `crates/ss/src/run.rs`.
+/// The method of finding holders; see `crates/ss/src/run.rs`.
 const WALK: Option<(&str, &str)> = Some(("SOCKDIAG_PROCESSES", "proc"));
 const BPF: Option<(&str, &str)> = Some(("SOCKDIAG_PROCESSES", "bpf"));
 /// Beyond this the reference's `-p` takes minutes.
 const SQUARE: Theirs = Theirs::ReferenceUpTo(100_000);
 
-/// All of them, in the order of the table.
+/// All lines, in the order of the table.
 pub(super) const LINES: &[Line] = &[
     Line { repeats: 20, compare: Compare::Unasked("names differ"), ..line("version", "-V", Place::Empty) },
     Line { repeats: 20, ..line("empty", "-tan", Place::Empty) },
@@ -98,7 +98,7 @@ pub(super) const LINES: &[Line] = &[
     neighbour("lsof", "-tanp", "lsof -nP -i"),
 ];
 
-/// What `-tan` was before the kernel's tables were walked.
+/// `-tan` by a dump, as before the walk of the kernel's tables existed.
 const DUMPED: &str = "-tan --source netlink";
 const NO_LISTING: Compare = Compare::Unasked("a bare dump prints nothing");
 
@@ -133,7 +133,7 @@ impl Line {
         super::words(&words).map(OsString::from).collect()
     }
 
-    /// What is run, as the table shows it.
+    /// The command, as the table shows it.
     pub(super) fn asked(&self) -> String {
         let after = match self.place {
             Place::Sockets => "",
@@ -150,7 +150,7 @@ impl Line {
         format!("`{}`{after}{env}", self.words)
     }
 
-    /// The same, and what it is measured against.
+    /// The same, with what it is measured against.
     pub(super) fn shown(&self) -> String {
         let theirs = match self.theirs {
             Theirs::Neighbour(words, _) => format!("; `{words}`"),
@@ -161,7 +161,7 @@ impl Line {
         self.asked() + &theirs
     }
 
-    /// Whether theirs is run among this many sockets.
+    /// Whether the other program is run with this many sockets.
     pub(super) fn theirs_runs(&self, sockets: u32) -> bool {
         match self.theirs {
             Theirs::Reference | Theirs::BareDump | Theirs::Ours(_) => true,
@@ -169,13 +169,13 @@ impl Line {
         }
     }
 
-    /// Whether the line is worth running at all among this many sockets.
+    /// Whether the line is run at all with this many sockets.
     pub(super) fn runs(&self, sockets: u32) -> bool {
         !matches!(self.theirs, Theirs::Neighbour(..)) || (self.theirs_runs(sockets) && sockets >= 10_000)
     }
 }
 
-/// A socket among the many, for filters.
+/// A socket for use in filters.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OneSocket {
     /// A port that few sockets have.

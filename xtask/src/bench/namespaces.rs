@@ -1,8 +1,8 @@
-//! `cargo xtask bench --namespaces N`: what `--netns all` costs where many network
-//! namespaces share the sockets out, against one namespace that has all of them.
+//! `cargo xtask bench --namespaces N`: measures `--netns all` with the sockets spread over
+//! many network namespaces, against one namespace that has all of them.
 //!
-//! Both lie beside the namespaces that the machine has anyhow, which are listed too.  What
-//! is compared are ours alone: outputs by a walk and by dumps.
+//! The machine's other namespaces exist in both cases, and are listed too.  Only our own
+//! outputs are compared: those of a walk and of dumps.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -19,9 +19,9 @@ use super::stage::same;
 use super::table::{Same, cpu, load, mib, millis, ratio};
 use crate::fail::failed;
 
-/// What is measured, in both worlds.
+/// The measured arguments, for both cases.
 const WORDS: &[&str] = &["-tan", "--netns", "all"];
-/// The same without the walk, which takes so much longer that one run is enough.
+/// The same without the walk; it takes so much longer that one run is enough.
 const DUMPED: &[&str] = &["-tan", "--netns", "all", "--source", "netlink"];
 
 /// Sockets in namespaces.
@@ -44,7 +44,7 @@ impl World {
         Ok(Self { _holders: holders.collect::<Result<_, _>>()?, namespaces })
     }
 
-    /// The word for all of them.
+    /// The value of `--netns` that names all of them.
     fn list(&self) -> String {
         let words: Vec<String> =
             self.namespaces.iter().map(|namespace| format!("pid:{}", namespace.pid())).collect();
@@ -52,8 +52,8 @@ impl World {
     }
 }
 
-/// Compares what a walk and dumps tell of these namespaces.  Outputs go to files: what this
-/// process once needed counts as needed by the programs it runs.
+/// Compares the listings of these namespaces by a walk and by dumps.  Outputs go to files,
+/// because memory once used by this process would count for the programs that it runs.
 fn compare(ours: &Path, list: &str) -> Result<Same, Why> {
     let path = |way: &str| std::env::temp_dir().join(format!("sockdiag-bench-{}-{way}", std::process::id()));
     let ways = ["netlink", "walk"];
@@ -78,7 +78,7 @@ fn compare(ours: &Path, list: &str) -> Result<Same, Why> {
     }
 }
 
-/// Measures and prints.
+/// Runs the measurements and prints the table.
 pub(super) fn run(options: &Options, namespaces: u32) -> Result<(), Why> {
     let ours = build()?;
     println!(

@@ -1,4 +1,4 @@
-//! What the words after `cargo xtask bench` ask for.
+//! Parses the arguments of `cargo xtask bench`.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
@@ -6,27 +6,27 @@ use sockdiag_testkit::Why;
 
 use super::lines::{LINES, Line};
 
-/// For the list of chores.
+/// What may follow the chore's name.
 pub(crate) const WORDS: &str = "[--all] [--sockets N] [--v6 PERCENT] [--runs R] [--commands A,B] [--namespaces N] [--against COMMIT] [--keep]";
 
-/// What is asked for.
+/// The parsed arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Options {
     /// TCP sockets, twice as many as connections.
     pub sockets: u32,
-    /// How many of a hundred are IPv6.
+    /// Per cent of the connections that use IPv6.
     pub v6_percent: u8,
     /// Runs of each program for each command line; at least 1.
     pub runs: usize,
     /// Names of command lines; empty for all.
     pub commands: Vec<String>,
-    /// The commit whose program stands in the reference's place.
+    /// The commit whose program takes the reference's place.
     pub against: Option<String>,
-    /// How many namespaces the sockets are in, where that is measured instead.
+    /// The number of namespaces with the sockets, if that is measured instead.
     pub namespaces: Option<u32>,
-    /// Whether the outputs stay.
+    /// Whether to keep the outputs.
     pub keep: bool,
-    /// Every size and mixture that docs/benchmarks.md shows.
+    /// Whether to measure every size and mixture that docs/benchmarks.md shows.
     pub all: bool,
 }
 
@@ -82,7 +82,7 @@ impl Options {
         Ok(options)
     }
 
-    /// What is run, one after the other.
+    /// The tables to measure, one after the other.
     pub(super) fn tables(&self) -> Vec<Self> {
         if !self.all {
             return vec![self.clone()];
@@ -92,7 +92,7 @@ impl Options {
             .to_vec()
     }
 
-    /// The command lines asked for, in the order of the table.
+    /// The requested command lines, in the order of the table.
     pub(super) fn lines(&self) -> impl Iterator<Item = &'static Line> {
         LINES.iter().filter(|line| {
             if self.commands.is_empty() {

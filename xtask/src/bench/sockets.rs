@@ -1,5 +1,5 @@
-//! The sockets that are listed: very many connections, a few listeners and a
-//! few UDP sockets, in a namespace of their own.
+//! The sockets to list: very many connections, a few listeners and a few UDP sockets, in a
+//! namespace of their own.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ use super::lines::OneSocket;
 use super::options::Options;
 use super::{printed, words};
 
-/// So that `-tln` and `-uan` have something to list.
+/// Other kinds, so that `-tln` and `-uan` have something to list.
 const OTHERS: &[&str] = &[
     "tcp-listen",
     "tcp-listen6",
@@ -45,7 +45,7 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    /// Makes them all.
+    /// Makes all sockets.
     pub(super) fn make(options: &Options) -> Result<Self, Why> {
         let start = Instant::now();
         let namespace = Namespace::new()?;
@@ -56,31 +56,31 @@ impl Sockets {
         Ok(Self { holder, _zoo: zoo, namespace, _few: few, elsewhere, made_in: start.elapsed() })
     }
 
-    /// Where they are.
+    /// The namespace with the many sockets.
     pub(super) fn namespace(&self) -> &Namespace {
         &self.namespace
     }
 
-    /// Where there are few.
+    /// A namespace with few sockets.
     pub(super) fn elsewhere(&self) -> &Namespace {
         &self.elsewhere
     }
 
-    /// Connections, each of two sockets.
+    /// The number of connections, each of two sockets.
     pub(super) fn connections(&self) -> u32 {
         self.holder.connections()
     }
 
-    /// How long it took to make them.
+    /// How long making the sockets took.
     pub(super) fn made_in(&self) -> Duration {
         self.made_in
     }
 
-    /// A connection of the listing, and a local port that few have, the
-    /// first of them in the listing (22 if there is no IPv4 connection).
-    /// `command` is an `ss` without words.
+    /// A connection from the listing, and a local port that few sockets have: the first of
+    /// them in the listing (22 if there is no IPv4 connection).  `command` is an `ss` without
+    /// arguments.
     pub(super) fn one(&self, mut command: Command) -> Result<OneSocket, Why> {
-        // Part of the listing will do: it is held in memory.
+        // A part of the listing is enough, since it is held in memory.
         command.args(words("-tanH state established sport <= :33999"));
         self.namespace.enter(&mut command);
         let text = printed(&mut command)?;
@@ -97,10 +97,10 @@ impl Sockets {
         Ok(OneSocket { port, local, remote })
     }
 
-    /// Records the sockets with `command`, an `ss` without words, all that `-i` and `-m` show with them.
+    /// Records the sockets with `command`, an `ss` without arguments, including everything
+    /// that `-i` and `-m` show.
     ///
-    /// Readers stop at the first end of a dump, so the one between IPv4 and
-    /// IPv6 is left out.
+    /// Readers stop at the first end of a dump, so the one between IPv4 and IPv6 is removed.
     pub(super) fn record(&self, mut command: Command, path: &Path) -> Result<(), Why> {
         let raw = path.with_extension("raw");
         command.args(words("-tanemoi -D")).arg(&raw).stderr(Stdio::inherit());

@@ -1,5 +1,5 @@
-//! Where command lines run: the sockets, the namespaces around them, and the
-//! directory of outputs and of the recording.
+//! The environment of the command lines: the sockets, the namespaces around them, and the
+//! directory for outputs and the recording.
 
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -16,7 +16,7 @@ use super::options::Options;
 use super::sockets::Sockets;
 use super::table::Same;
 
-/// All that the command lines of a table share.
+/// What the command lines of a table share.
 pub(super) struct Stage {
     /// Absent until they are made.
     sockets: Option<Sockets>,
@@ -26,7 +26,7 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// No socket is made yet.
+    /// A stage without sockets yet.
     pub(super) fn new(options: &Options) -> Result<Self, Why> {
         Ok(Self {
             sockets: None,
@@ -36,14 +36,14 @@ impl Stage {
         })
     }
 
-    /// Closes the sockets.  All namespaces share one table of connections:
-    /// where there shall be no socket, there must be none elsewhere either.
+    /// Closes the sockets.  All namespaces share one table of connections, so a measurement
+    /// without sockets requires that none exist in other namespaces either.
     pub(super) fn clear(&mut self) {
         self.sockets = None;
     }
 
-    /// Makes the sockets, and a recording of them if one of the lines needs it;
-    /// `ss` gives the program that lists them for that.
+    /// Makes the sockets, and a recording of them if one of the lines needs it; `ss` returns a
+    /// command for listing them.
     pub(super) fn make_sockets(
         &mut self,
         options: &Options,
@@ -59,12 +59,12 @@ impl Stage {
         Ok(())
     }
 
-    /// The sockets, if they are made.
+    /// The sockets, if they exist.
     pub(super) fn sockets(&self) -> Option<&Sockets> {
         self.sockets.as_ref()
     }
 
-    /// One of the sockets, for filters.
+    /// One of the sockets, for use in filters.
     pub(super) fn one(&self) -> &OneSocket {
         &self.one
     }
@@ -73,13 +73,13 @@ impl Stage {
         self.scratch.path("recording")
     }
 
-    /// Lets the outputs stay, and says where they are.
+    /// Keeps the outputs, and returns their directory.
     pub(super) fn keep(&self) -> &Path {
         self.scratch.keep()
     }
 
-    /// Gives a command its line's namespace and an environment of `PATH`, the
-    /// recording where it is listed, and `env`.
+    /// Gives a command its line's namespace, an environment of only `PATH`, the recording if
+    /// the line lists it, and `env`.
     pub(super) fn place(
         &self,
         command: &mut Command,
@@ -130,7 +130,7 @@ impl Stage {
     }
 }
 
-/// Where outputs and the recording go; removed in the end unless kept.
+/// A directory for outputs and the recording; removed in the end unless kept.
 struct Scratch {
     directory: PathBuf,
     keep: Cell<bool>,
@@ -148,7 +148,7 @@ impl Scratch {
         self.directory.join(name)
     }
 
-    /// Leaves the directory there.
+    /// Keeps the directory.
     fn keep(&self) -> &Path {
         self.keep.set(true);
         &self.directory
@@ -163,7 +163,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Compares two files, in pieces: this process has to stay small.
+/// Compares two files piece by piece, because this process must stay small.
 pub(super) fn same(one: &Path, other: &Path) -> Result<Same, Why> {
     let open = |path: &Path| {
         let failed = |error| Why::new(format!("opening {}: {error}", path.display()));

@@ -1,4 +1,4 @@
-//! The table of medians, as Markdown, and what stands above it.
+//! The table of medians in Markdown, and the text above it.
 
 #![allow(clippy::cast_precision_loss, reason = "small, known numbers; each cast is meant")]
 
@@ -13,12 +13,12 @@ use super::lines::Line;
 use super::options::Options;
 use super::sockets::Sockets;
 
-/// What came of comparing two outputs.
+/// The result of comparing two outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Same {
-    /// They are equal, and this long.
+    /// They are equal, and have this size.
     Yes { bytes: u64, lines: usize },
-    /// They differ here first, counted from 1.
+    /// The first difference, counted from 1.
     No { byte: u64, line: usize },
     /// They were not compared, for this reason.
     Unasked(&'static str),
@@ -40,8 +40,8 @@ pub(super) struct Row {
     pub same: Same,
     /// Median cost of iproute2's `ss`; absent if it was not run.
     pub theirs: Option<Cost>,
-    /// What theirs would have taken, on the clock and of processors, where it
-    /// is known how that grows.
+    /// The estimated cost of the reference, wall-clock and processor time, if its growth is
+    /// known.
     pub extrapolated: Option<Cost>,
     /// Median cost of our `ss`.
     pub ours: Cost,
@@ -74,7 +74,7 @@ pub(super) fn cpu(cost: Cost) -> String {
     format!("{} ({}+{})", millis(cost.cpu()), millis(cost.user), millis(cost.system))
 }
 
-/// Three digits or so, in milliseconds.
+/// A time in milliseconds, with about three digits.
 pub(super) fn millis(time: Duration) -> String {
     let millis = time.as_secs_f64() * 1000.0;
     if millis < 10.0 { format!("{millis:.2}") } else { format!("{millis:.0}") }
@@ -94,7 +94,7 @@ pub(crate) fn load() -> String {
     text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
-/// What was measured, on what, and the head of the table.
+/// What was measured on which sockets, and the table's header.
 pub(super) fn heading(
     options: &Options,
     sockets: Option<&Sockets>,

@@ -1,6 +1,6 @@
-//! What a program has to be before it is packed.
+//! Checks that a program must pass before it is packed.
 //!
-//! Source: objdump(1), whose words for the parts of an ELF file these are.
+//! Source: objdump(1), whose names for the parts of an ELF file are used here.
 
 use std::fs;
 use std::path::Path;
@@ -11,17 +11,17 @@ use sockdiag_testkit::Why;
 use super::failed;
 use crate::bench::{cargo_home, printed, workspace};
 
-/// The newest glibc that a symbol may need: RHEL 9 has this one.
+/// The newest glibc version that a symbol may need: that of RHEL 9.
 const GLIBC: Version = (2, 34);
 /// The libraries that a program for machines with glibc may load.
 const LIBRARIES: [&str; 2] = ["libc.so.6", "ld-linux-x86-64.so.2"];
-/// The size in bytes that a static `ss` may have.
+/// The largest allowed size of a static `ss`, in bytes.
 const MOST: u64 = 3_300_000;
 
 /// Major and minor number.
 type Version = (u32, u32);
 
-/// Checks a program that loads the C library.
+/// Checks a dynamically linked program.
 pub(super) fn shared(program: &Path) -> Result<(), Why> {
     let told = told(program)?;
     let problem = match newest(&told) {
@@ -36,7 +36,7 @@ pub(super) fn shared(program: &Path) -> Result<(), Why> {
     problem.map_or_else(|| paths(program), |problem| Err(refused(program, &problem)))
 }
 
-/// Checks a program that has to run where there is no library.
+/// Checks a program that must run without any library.
 pub(super) fn alone(program: &Path) -> Result<(), Why> {
     let told = told(program)?;
     let size = fs::metadata(program).map_err(failed(program))?.len();
@@ -52,7 +52,7 @@ pub(super) fn alone(program: &Path) -> Result<(), Why> {
     problem.map_or_else(|| paths(program), |problem| Err(refused(program, &problem)))
 }
 
-/// Checks that it holds no path of whoever built it.
+/// Checks that the program contains no path of the build machine.
 fn paths(program: &Path) -> Result<(), Why> {
     let bytes = fs::read(program).map_err(failed(program))?;
     for path in [Some(workspace()?), cargo_home()].into_iter().flatten() {
@@ -68,12 +68,12 @@ fn refused(program: &Path, problem: &str) -> Why {
     Why::new(format!("{} cannot be shipped: {problem}", program.display()))
 }
 
-/// Its headers and the symbols that it takes from libraries.
+/// The program's headers and dynamic symbols.
 fn told(program: &Path) -> Result<String, Why> {
     printed(Command::new("objdump").args(["-p", "-T"]).arg(program).env("LC_ALL", "C"))
 }
 
-/// The newest version of glibc that a symbol asks for.
+/// The newest glibc version that a symbol needs.
 fn newest(told: &str) -> Option<Version> {
     let versions = told.split("GLIBC_").skip(1).filter_map(|rest| {
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
@@ -121,7 +121,7 @@ DYNAMIC SYMBOL TABLE:
         assert!(has_interpreter(TOLD) && !has_interpreter("  LOAD off 0x0"));
     }
 
-    /// What a build script needs has to be in its own package.
+    /// A build script's files must be in its own package, so the scripts are copies.
     #[test]
     fn both_programs_are_linked_in_the_same_way() {
         let script = |package: &str| {
@@ -135,7 +135,8 @@ DYNAMIC SYMBOL TABLE:
         assert_eq!(script("ss"), script("cli"));
     }
 
-    /// This program names its directory and loads more than is allowed; a text is no program.
+    /// This test binary contains its directory and loads more than allowed; a text file is not
+    /// a program.
     #[test]
     fn what_may_not_be_shipped_is_refused() {
         let this = std::env::current_exe().expect("this program");

@@ -12,7 +12,7 @@ use super::sums::sha256;
 use super::tarball::{Archive, gzip};
 use super::{Dist, failed};
 
-/// The image, as an archive that podman, skopeo and containerd load.
+/// The image, as an archive that podman, skopeo and containerd can load.
 pub(super) fn image(dist: &mut Dist) -> Result<PathBuf, Why> {
     let tree = dist.alone()?.clone();
     let path = dist.file("x86_64.oci.tar");
@@ -46,7 +46,7 @@ pub(super) fn image(dist: &mut Dist) -> Result<PathBuf, Why> {
         "layers": [described("application/vnd.oci.image.layer.v1.tar+gzip", &packed)],
     }));
     let mut index = described("application/vnd.oci.image.manifest.v1+json", &manifest);
-    // The first by podman, skopeo and buildah, the second by containerd and Docker.
+    // podman, skopeo and buildah read the first name, containerd and Docker the second.
     let name = format!("sockdiag:{}", dist.version);
     index["annotations"] = json!({
         "org.opencontainers.image.ref.name": name,

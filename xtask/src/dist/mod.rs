@@ -1,9 +1,9 @@
-//! `cargo xtask dist`: everything that a release has to download, in `target/dist`.
+//! `cargo xtask dist`: makes all downloads of a release, in `target/dist`.
 //!
-//! Programs are built once, put below a directory as `install` puts them, and packed:
-//! what is in a package is what `install` installs.  Every time in an archive is that of
-//! the commit, every path is relative, and order is that of names, so that the same
-//! commit gives the same bytes.
+//! Programs are built once, placed below a directory as `install` does, and packed: a package
+//! contains exactly what `install` installs.  Every timestamp in an archive is that of the
+//! commit, every path is relative, and files are sorted by name, so that the same commit gives
+//! the same bytes.
 
 mod checks;
 mod image;
@@ -22,9 +22,9 @@ use sockdiag_testkit::Why;
 use crate::install::of_third_parties;
 use tree::Tree;
 
-/// For the list of chores.
+/// What may follow the chore's name.
 pub(crate) const WORDS: &str = "[deb|rpm|tarball|static|image|sbom]...";
-/// For the list of chores.
+/// The help text.
 pub(crate) const DOC: &str = "\
 Make what is downloaded, in target/dist: a .deb (cargo-deb), a .rpm
 (cargo-generate-rpm), tarballs with install.sh, of the static programs too, an OCI
@@ -33,7 +33,7 @@ image that holds the static programs alone, a list of what the programs are made
 are named, or all.  The packagers are built when they are missing, and kept beside what
 else is fetched.";
 
-/// What is made.
+/// The parts of a release.
 const PARTS: &[(&str, Make)] = &[
     ("deb", packages::deb),
     ("rpm", packages::rpm),
@@ -45,27 +45,27 @@ const PARTS: &[(&str, Make)] = &[
 
 type Make = fn(&mut Dist) -> Result<PathBuf, Why>;
 
-/// What is being made.
+/// A release under construction.
 struct Dist {
-    /// Where it goes.
+    /// The output directory.
     directory: PathBuf,
     version: &'static str,
-    /// When the commit was made, in seconds since 1970.
+    /// The time of the commit, in seconds since 1970.
     time: u64,
-    /// The licences of what others wrote.
+    /// The licences of third-party code.
     third_parties: String,
     shared: Option<Tree>,
     alone: Option<Tree>,
 }
 
-/// Does it.
+/// Runs the chore.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     for word in words {
         if !PARTS.iter().any(|(name, _)| name == word) {
             return Err(Why::new(format!("{word} is not understood; usage: {WORDS}")));
         }
     }
-    // The manifests of packages name files there, wherever the target directory is.
+    // The package manifests name files there, whatever the target directory is.
     let directory = crate::bench::workspace()?.join("target/dist");
     let _ = fs::remove_dir_all(&directory);
     make_directory(&directory)?;
@@ -92,7 +92,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
 }
 
 impl Dist {
-    /// The programs as they are shipped, and what goes with them.
+    /// The dynamically linked programs and their accompanying files.
     fn shared(&mut self) -> Result<&Tree, Why> {
         if self.shared.is_none() {
             self.shared = Some(Tree::shared(&self.directory.join("tree"), &self.third_parties)?);
@@ -100,7 +100,7 @@ impl Dist {
         self.shared.as_ref().ok_or_else(|| Why::new("there are no programs"))
     }
 
-    /// The same, of programs that need no library.
+    /// The same with statically linked programs.
     fn alone(&mut self) -> Result<&Tree, Why> {
         if self.alone.is_none() {
             let shared = self.shared()?.clone();
@@ -109,20 +109,20 @@ impl Dist {
         self.alone.as_ref().ok_or_else(|| Why::new("there are no programs"))
     }
 
-    /// A file of the licences alone.
+    /// A file with only the licences.
     fn third_parties(&self) -> Result<PathBuf, Why> {
         let path = self.directory.join("THIRD-PARTY");
         fs::write(&path, &self.third_parties).map_err(failed(&path))?;
         Ok(path)
     }
 
-    /// The name of a file of this version.
+    /// The path of an output file for this version.
     fn file(&self, ending: &str) -> PathBuf {
         self.directory.join(format!("sockdiag-{}-{ending}", self.version))
     }
 }
 
-/// When the commit was made; `SOURCE_DATE_EPOCH` where there is none.
+/// The time of the commit; `SOURCE_DATE_EPOCH` overrides it.
 fn time() -> Result<u64, Why> {
     if let Some(time) = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|time| time.parse().ok()) {
         return Ok(time);
@@ -139,13 +139,13 @@ fn make_directory(path: &Path) -> Result<(), Why> {
     fs::create_dir_all(path).map_err(failed(path))
 }
 
-/// What could not be done with a file.
+/// Turns an I/O error on a file into a sentence.
 fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Why + use<> {
     let path = path.to_owned();
     move |error| crate::fail::failed(&path, &error)
 }
 
-/// Runs a command that says itself what is wrong.
+/// Runs a command that prints its own errors.
 pub(crate) fn done(command: &mut Command) -> Result<(), Why> {
     let name = command.get_program().to_string_lossy().into_owned();
     let status = command.status().map_err(|error| Why::new(format!("running {name}: {error}")))?;

@@ -1,5 +1,5 @@
-//! Packages of distributions, by the packagers that the manifests of `sockdiag-cli`
-//! speak to (`package.metadata.deb`, `package.metadata.generate-rpm`).
+//! Distribution packages, made by tools that read the manifest of `sockdiag-cli`
+//! (`package.metadata.deb`, `package.metadata.generate-rpm`).
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -9,26 +9,26 @@ use sockdiag_testkit::Why;
 use super::{Dist, done};
 use crate::bench::cargo;
 
-/// The packagers, and their versions.
+/// The packaging tools and their versions.
 const CARGO_DEB: (&str, &str) = ("cargo-deb", "3.8.0");
 const CARGO_GENERATE_RPM: (&str, &str) = ("cargo-generate-rpm", "0.21.1");
 
-/// How often this version was packed.
+/// The package revision of this version.
 const REVISION: &str = "1";
 
-/// The package of Debian and what descends from it.
+/// The package for Debian and its derivatives.
 pub(super) fn deb(dist: &mut Dist) -> Result<PathBuf, Why> {
     dist.shared()?;
     let path = dist.directory.join(format!("sockdiag_{}-{REVISION}_amd64.deb", dist.version));
     let mut command = Command::new(tool(CARGO_DEB)?);
     command.args(["--quiet", "--package", "sockdiag-cli", "--no-build", "--no-strip"]);
     command.args(["--deb-revision", REVISION, "--output"]).arg(&path);
-    // It prints the name of the file, as the chore does.
+    // The tool would print the file's name, which this chore prints itself.
     done(command.env("SOURCE_DATE_EPOCH", dist.time.to_string()).stdout(Stdio::null()))?;
     Ok(path)
 }
 
-/// The package of Fedora, RHEL and their like.
+/// The package for Fedora, RHEL and similar distributions.
 pub(super) fn rpm(dist: &mut Dist) -> Result<PathBuf, Why> {
     dist.shared()?;
     let path = dist.directory.join(format!("sockdiag-{}-{REVISION}.x86_64.rpm", dist.version));
@@ -38,9 +38,9 @@ pub(super) fn rpm(dist: &mut Dist) -> Result<PathBuf, Why> {
     Ok(path)
 }
 
-/// A packager of this version, installed where it is missing: beside what else is
-/// fetched, so that another clone finds it.  It runs for seconds and is built in a
-/// minute without optimisation, in several with it.
+/// A packaging tool of this version, installed if it is missing: in the cache, so that another
+/// clone finds it.  Unoptimised it builds in a minute instead of several, and it runs for
+/// seconds only.
 fn tool((name, version): (&str, &str)) -> Result<PathBuf, Why> {
     let root = fetched()?.join("tools").join(format!("{name}-{version}"));
     let program = root.join("bin").join(name);
@@ -48,13 +48,13 @@ fn tool((name, version): (&str, &str)) -> Result<PathBuf, Why> {
         let mut command = cargo();
         command.args(["install", "--quiet", "--locked", "--debug", "--version", version, "--root"]);
         command.arg(&root).arg(name).env("CARGO_PROFILE_DEV_DEBUG", "false");
-        // In the way of what builds this.
+        // The variable would redirect this build.
         done(command.env_remove("CARGO_TARGET_DIR"))?;
     }
     Ok(program)
 }
 
-/// Where what was fetched is kept, as tools/reference-ss has it.
+/// The cache directory, the same as in tools/reference-ss.
 fn fetched() -> Result<PathBuf, Why> {
     let of = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = || of("XDG_CACHE_HOME").or_else(|| Some(of("HOME")?.join(".cache")));

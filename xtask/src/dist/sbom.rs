@@ -1,4 +1,4 @@
-//! What the programs are made of, as a CycloneDX document.
+//! The components of the programs, as a CycloneDX document.
 //!
 //! Source: CycloneDX 1.5, JSON.
 
@@ -44,7 +44,7 @@ fn component(package: &crate::install::Package, sums: &BTreeMap<(String, String)
         "name": name,
         "version": version,
         "purl": format!("pkg:cargo/{name}@{version}"),
-        // Old manifests have a slash for "or".
+        // Old manifests write a slash for "or".
         "licenses": [{ "expression": package.licence.replace('/', " OR ") }],
     });
     if let Some(sum) = sums.get(&(name.clone(), version.clone())) {
@@ -53,7 +53,7 @@ fn component(package: &crate::install::Package, sums: &BTreeMap<(String, String)
     component
 }
 
-/// What Cargo.lock says of the packages' archives.
+/// The checksums of the packages, from Cargo.lock.
 fn checksums(lock: &str) -> BTreeMap<(String, String), String> {
     let of_block = |block: &str| {
         let value = |key: &str| {

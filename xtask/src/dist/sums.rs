@@ -17,7 +17,7 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
     })
 }
 
-/// Writes those of all files, as `sha256sum -c` reads them.
+/// Writes the checksums of all files, in the format of `sha256sum -c`.
 pub(super) fn write(directory: &Path, files: &[PathBuf]) -> Result<PathBuf, Why> {
     let mut lines = Vec::new();
     for file in files {

@@ -1,7 +1,7 @@
-//! Tarballs that install themselves.
+//! Tarballs with an install script.
 //!
-//! Invariant: what is in an archive is in the order of names, of the time of the commit,
-//! and of root.
+//! Invariant: files in an archive are sorted by name, have the time of the commit, and belong
+//! to root.
 
 use std::fs;
 use std::io::Write as _;
@@ -15,16 +15,16 @@ use tar::{Builder, EntryType, Header};
 use super::tree::{Tree, is_program};
 use super::{Dist, failed};
 
-/// What installs, and removes.
+/// The script that installs and removes.
 const INSTALL: &str = include_str!("../../../packaging/install.sh");
 
-/// The programs for machines that have the C library.
+/// The dynamically linked programs.
 pub(super) fn shared(dist: &mut Dist) -> Result<PathBuf, Why> {
     let tree = dist.shared()?.clone();
     pack(dist, &tree, "x86_64")
 }
 
-/// The programs that need no library.
+/// The statically linked programs.
 pub(super) fn of_static(dist: &mut Dist) -> Result<PathBuf, Why> {
     let tree = dist.alone()?.clone();
     pack(dist, &tree, "x86_64-static")
@@ -45,14 +45,14 @@ fn pack(dist: &Dist, tree: &Tree, kind: &str) -> Result<PathBuf, Why> {
     Ok(path)
 }
 
-/// The same bytes for the same bytes: with no name and no time.
+/// Compresses without name and time, so that equal input gives equal output.
 pub(super) fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut packed = GzEncoder::new(Vec::new(), Compression::best());
     packed.write_all(bytes)?;
     packed.finish()
 }
 
-/// A tar archive while it is made.
+/// A tar archive under construction.
 pub(super) struct Archive {
     builder: Builder<Vec<u8>>,
     time: u64,

@@ -1,5 +1,5 @@
-//! The programs and what goes with them, below a directory as they are installed below
-//! a prefix.
+//! The programs and their accompanying files, below a directory laid out like an install
+//! prefix.
 
 use std::fs;
 use std::io;
@@ -15,12 +15,12 @@ use crate::install::{PROGRAMS, install};
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
     pub(super) root: PathBuf,
-    /// Their names below it, in order.
+    /// File names relative to `root`, sorted.
     pub(super) files: Vec<String>,
 }
 
 impl Tree {
-    /// The programs for machines that have the C library.
+    /// The dynamically linked programs and their accompanying files.
     pub(super) fn shared(root: &Path, third_parties: &str) -> Result<Self, Why> {
         let [ours, sockdiag] = PROGRAMS.map(build_shipped);
         let (ours, sockdiag) = (ours?, sockdiag?);
@@ -30,7 +30,7 @@ impl Tree {
         Self::of(root)
     }
 
-    /// The programs that need no library, with the papers of the others.
+    /// The statically linked programs, with the same accompanying files.
     pub(super) fn alone(root: &Path, shared: &Self) -> Result<Self, Why> {
         let [ours, sockdiag] = PROGRAMS.map(build_alone);
         for name in &shared.files {
@@ -54,7 +54,7 @@ impl Tree {
     }
 }
 
-/// Whether a file is run.
+/// Whether a file is executable.
 pub(super) fn is_program(name: &str) -> bool {
     name.starts_with("bin/")
 }

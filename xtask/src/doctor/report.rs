@@ -1,4 +1,4 @@
-//! The table of all runs, and what they have to come to.
+//! The table of all runs, and the required results.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use sockdiag_testkit::Why;
 use super::Outcome;
 use super::scenes::{self, Expects, Scene};
 
-/// Rules that no scene is made for, and why.
+/// Rules without a scene, and why.
 const NOT_SET: &[(&str, &str)] = &[
     ("bbr-below-bandwidth", "a path that lost bandwidth has findings that are worse, and stand before it"),
     ("dead-peer-unnoticed", "takes two hours without a packet"),
@@ -19,11 +19,11 @@ const NOT_SET: &[(&str, &str)] = &[
     ("tcp-memory-pressure", "takes the machine's memory limits"),
 ];
 
-/// Where what is generated of the documented rules ends.
+/// The end of the generated part about the rules.
 const END: &str = "<!-- end -->\n";
 
-/// Writes the table, with those rules that it does not have: behind what is generated of a
-/// file, or as a file of its own.
+/// Writes the table and the rules that are not in it: after the generated part of an existing
+/// file, or as a new file.
 pub(super) fn write(file: &Path, table: &str, rules: &[String]) -> Result<(), Why> {
     let failed = |error: std::io::Error| crate::fail::failed(file, &error);
     let had = std::fs::read_to_string(file).unwrap_or_default();
@@ -61,19 +61,19 @@ pub(super) fn write(file: &Path, table: &str, rules: &[String]) -> Result<(), Wh
     std::fs::write(file, text).map_err(failed)
 }
 
-/// What the runs of every scene came to.
+/// The results of every scene.
 pub(super) struct Tally(Vec<Row>);
 
 struct Row {
     scene: Scene,
-    /// Runs in which the right finding was first, second, later, missing; of a healthy
-    /// workload and a near miss, right in the first and wrong in the last.
+    /// Runs in which the right finding came first, second, later, or not at all.  For a
+    /// healthy workload or a near miss: right in the first, wrong in the last.
     places: [u32; 4],
-    /// Runs in which its signs did not show, and why.
+    /// The reasons of runs in which the signs did not show.
     not_set: Vec<Why>,
-    /// Runs in which the doctor failed, and why.
+    /// The reasons of runs in which the doctor failed.
     failed: Vec<Why>,
-    /// Other findings than the right one, and in how many runs.
+    /// Other findings, and the number of runs with each.
     others: BTreeMap<String, u32>,
 }
 
@@ -88,7 +88,7 @@ impl Row {
 }
 
 impl Tally {
-    /// Of these scenes, none of which was run.
+    /// An empty tally for these scenes.
     pub(super) fn of(scenes: &[Scene]) -> Self {
         let row = |scene: &Scene| Row {
             scene: *scene,
@@ -100,7 +100,7 @@ impl Tally {
         Self(scenes.iter().map(row).collect())
     }
 
-    /// Adds a run, and says what came of it.
+    /// Adds a run, and describes its result.
     pub(super) fn add(&mut self, scene: &Scene, outcome: Outcome) -> String {
         let Some(row) = self.0.iter_mut().find(|row| row.scene.name == scene.name) else {
             return String::new();
@@ -138,7 +138,7 @@ impl Tally {
         }
     }
 
-    /// The table.
+    /// The table in Markdown.
     pub(super) fn markdown(&self, runs: u32) -> String {
         let mut text = String::new();
         let _ = writeln!(text, "`cargo xtask doctor --runs {runs}`: {} scenes.\n", self.0.len());
@@ -172,13 +172,14 @@ impl Tally {
         text
     }
 
-    /// Runs of faults in which the right finding was first or second, and all.
+    /// The runs of faults in which the right finding came first or second, and all runs of
+    /// faults.
     fn sum(&self) -> (u32, u32) {
         let faults = self.0.iter().filter(|row| matches!(row.scene.expects, Expects::One(_)));
         faults.fold((0, 0), |(right, all), row| (right + row.right(), all + row.runs()))
     }
 
-    /// Whether it is good enough.
+    /// Fails unless the results are good enough.
     pub(super) fn judge(&self, with_doctor: bool) -> Result<(), Why> {
         let mut wrong: Vec<String> = Vec::new();
         for row in &self.0 {

@@ -1,5 +1,5 @@
-//! The signs by which it is known that a scene is set: counters that moved, and sockets
-//! that `ss` finds.
+//! Checks the signs that prove a scene is set up: counters that moved, and sockets that `ss`
+//! finds.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,11 +10,11 @@ use sockdiag_testkit::Why;
 use super::scenes::Sign;
 use super::stage::Stage;
 
-/// The counters of a stage, as they were.
+/// The counters of a stage at one moment.
 pub(super) struct Counted(HashMap<String, i128>);
 
 impl Counted {
-    /// Those of the near namespace.
+    /// Reads the counters of the near namespace.
     pub(super) fn of(stage: &Stage) -> Result<Self, Why> {
         let mut all = HashMap::new();
         for file in ["net/netstat", "net/snmp"] {
@@ -32,7 +32,7 @@ impl Counted {
         Ok(Self(all))
     }
 
-    /// Those of TCP, UDP and MPTCP that moved since, and by how much.
+    /// The counters of TCP, UDP and MPTCP that moved since, and by how much.
     pub(super) fn gained(&self, stage: &Stage) -> String {
         let Ok(now) = Self::of(stage) else { return String::new() };
         let is_meant = |name: &str| ["Tcp", "Udp", "MPTcp"].iter().any(|of| name.starts_with(of));
@@ -53,7 +53,7 @@ impl Counted {
     }
 }
 
-/// What `ss` says with these words.
+/// The output of `ss` with these arguments.
 pub(super) fn listing(stage: &Stage, words: &str, ss: &Path) -> Result<String, Why> {
     let mut command = stage.near().command(ss);
     command.args(words.split(' ')).stdin(Stdio::null());
@@ -61,7 +61,7 @@ pub(super) fn listing(stage: &Stage, words: &str, ss: &Path) -> Result<String, W
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }
 
-/// Fails, saying which, where one does not show.
+/// Fails if a sign does not show; the error names it.
 pub(super) fn show(stage: &Stage, before: &Counted, signs: &[Sign], ss: &Path) -> Result<(), Why> {
     let now = Counted::of(stage)?;
     for sign in signs {

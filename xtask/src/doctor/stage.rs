@@ -1,8 +1,8 @@
-//! Where a scene is set: up to two network namespaces, what connects them, and the
-//! programs that play in them.
+//! The environment of a scene: up to two network namespaces, what connects them, and the
+//! programs that run in them.
 //!
-//! Invariant: whatever way a scene ends, its processes are stopped, each by its own id,
-//! and its namespaces are gone.
+//! Invariant: however a scene ends, its processes are stopped, each by its own id, and its
+//! namespaces are gone.
 
 use std::cell::OnceCell;
 use std::fs;
@@ -21,13 +21,13 @@ use sockdiag_testkit::holders::Holder;
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::path::{Path, Way};
 
-/// Index of the device that joins two namespaces.
+/// Index of the device that connects the two namespaces.
 const JOINT: u32 = 200;
 
-/// A stage; the doctor looks at its near namespace.
+/// A scene's environment; the doctor looks at its near namespace.
 #[derive(Debug)]
 pub(super) struct Stage {
-    // In the order in which they have to go.
+    // Dropped in this order.
     works: Vec<Work>,
     players: Vec<Player>,
     actors: Vec<Actor>,
@@ -38,7 +38,7 @@ pub(super) struct Stage {
     directory: Option<PathBuf>,
 }
 
-/// A thread that goes on until the scene ends.
+/// A thread that runs until the scene ends.
 #[derive(Debug)]
 struct Work {
     stop: Arc<AtomicBool>,
@@ -54,14 +54,14 @@ impl Drop for Work {
     }
 }
 
-/// A program that is no actor, such as a real server.
+/// A program other than an actor, such as a real server.
 ///
-/// Who waits for it is a shell, which ends it when this process lets go of the shell's
-/// input, in whatever way.
+/// A shell waits for it, and ends it when the shell's input is closed, even if this process
+/// dies.
 #[derive(Debug)]
 struct Player(Child);
 
-/// Runs its arguments until its input ends.
+/// A shell script that runs its arguments until its input ends.
 const UNTIL_ITS_INPUT_ENDS: &str =
     "\"$@\" </dev/null & p=$!; read _; kill -TERM $p; (sleep 4; kill -KILL $p) & k=$!; wait $p; kill $k";
 
@@ -75,7 +75,7 @@ impl Drop for Player {
 impl Drop for Stage {
     fn drop(&mut self) {
         self.works.clear();
-        // Clients before their servers.
+        // Stops clients before their servers.
         while self.players.pop().is_some() {}
         if let Some(directory) = &self.directory {
             let _ = fs::remove_dir_all(directory);
@@ -84,7 +84,7 @@ impl Drop for Stage {
 }
 
 impl Stage {
-    /// An empty one, with the congestion control that every namespace may have.
+    /// An empty stage, with a congestion control that every namespace may use.
     pub(super) fn new() -> Result<Self, Why> {
         Ok(Self {
             works: Vec::new(),
@@ -103,7 +103,7 @@ impl Stage {
         &self.near
     }
 
-    /// The other one, made when it is first asked for.
+    /// The other namespace, made on first use.
     pub(super) fn far(&self) -> Result<&Namespace, Why> {
         if self.far.get().is_none() {
             let _ = self.far.set(furnished()?);
@@ -111,45 +111,45 @@ impl Stage {
         self.far.get().ok_or_else(|| Why::new("there is no other namespace"))
     }
 
-    /// Starts an actor in the near namespace; returns its number.
+    /// Starts an actor in the near namespace; returns its index.
     pub(super) fn here(&mut self, line: &str) -> Result<usize, Why> {
         let actor = Actor::start(&self.near, line)?;
         self.actors.push(actor);
         Ok(self.actors.len() - 1)
     }
 
-    /// Starts an actor in the far namespace.
+    /// Starts an actor in the far namespace; returns its index.
     pub(super) fn there(&mut self, line: &str) -> Result<usize, Why> {
         let actor = Actor::start(self.far()?, line)?;
         self.actors.push(actor);
         Ok(self.actors.len() - 1)
     }
 
-    /// Lets an actor do nothing more.
+    /// Stops an actor, whose sockets stay open.
     pub(super) fn pause(&self, actor: usize) -> Result<(), Why> {
         self.actors.get(actor).ok_or_else(|| Why::new("there is no such actor"))?.pause()
     }
 
-    /// Ends the actor that was started last, if it is this one.
+    /// Ends an actor, if it is the one started last.
     pub(super) fn dismiss(&mut self, actor: usize) {
         if actor + 1 == self.actors.len() {
             self.actors.pop();
         }
     }
 
-    /// Changes a setting of the near namespace.
+    /// Changes a sysctl below net/ipv4 in the near namespace.
     pub(super) fn set_here(&self, name: &str, value: &str) -> Result<(), Why> {
         self.near.sysctl(&format!("net/ipv4/{name}"), value)
     }
 
-    /// Changes a setting of both.
+    /// Changes a sysctl below net/ipv4 in both namespaces.
     pub(super) fn set_both(&self, name: &str, value: &str) -> Result<(), Why> {
         self.set_here(name, value)?;
         self.far()?.sysctl(&format!("net/ipv4/{name}"), value)
     }
 
-    /// Lays a path from the near (10.9.0.1) to the far namespace (10.9.0.2), on which
-    /// packets fare so: those that leave here, and those that come.
+    /// Makes a path from the near (10.9.0.1) to the far namespace (10.9.0.2), with this
+    /// behaviour for packets in each direction.
     pub(super) fn path(&mut self, there: Way, back: Way) -> Result<Arc<Path>, Why> {
         let path = match &self.path {
             Some(path) => Arc::clone(path),
@@ -160,13 +160,13 @@ impl Stage {
         Ok(path)
     }
 
-    /// The same, on which packets take so long either way.
+    /// The same, with this delay in each direction.
     pub(super) fn slow_path(&mut self, delay_ms: u64) -> Result<Arc<Path>, Why> {
         self.path(Way::slow(delay_ms), Way::slow(delay_ms))
     }
 
-    /// Joins the namespaces by a pair of devices: 10.8.0.1 here, 10.8.0.2 there.  What
-    /// leaves here waits for so many bytes a second, if that is said.
+    /// Connects the namespaces by a pair of devices: 10.8.0.1 here, 10.8.0.2 there.
+    /// Optionally limits what leaves here to this many bytes a second.
     pub(super) fn join(&self, bytes_per_s: Option<u32>) -> Result<(), Why> {
         let address = |text: &str| text.parse().map_err(|error| Why::new(format!("{text}: {error}")));
         let ends = [address("10.8.0.1")?, address("10.8.0.2")?];
@@ -174,14 +174,14 @@ impl Stage {
         bytes_per_s.map_or(Ok(()), |bytes_per_s| self.near.limit(JOINT, bytes_per_s))
     }
 
-    /// Holds idle connections in the near namespace.
+    /// Opens idle connections in the near namespace and holds them.
     pub(super) fn crowd(&mut self, connections: u32) -> Result<(), Why> {
         let holder = Holder::start(&self.near, connections, 10)?;
         self.holders.push(holder);
         Ok(())
     }
 
-    /// Does something again and again, until the scene ends.
+    /// Repeats something until the scene ends.
     pub(super) fn again(
         &mut self,
         every: Duration,
@@ -201,7 +201,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Starts a program in the near namespace, until the scene ends.
+    /// Runs a program in the near namespace until the scene ends.
     pub(super) fn play(&mut self, command: &Command) -> Result<(), Why> {
         let mut shell = self.near.command("/bin/sh");
         shell.args(["-c", UNTIL_ITS_INPUT_ENDS, "sh"]).arg(command.get_program()).args(command.get_args());
@@ -214,7 +214,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Runs a program in the near namespace to its end, which has to be a good one.
+    /// Runs a program in the near namespace to its end, which must be successful.
     pub(super) fn run(&self, command: &mut Command) -> Result<(), Why> {
         self.near.enter(command);
         let out = command.stdin(Stdio::null()).output();
@@ -225,7 +225,7 @@ impl Stage {
         Err(Why::new(format!("{command:?}: {}", String::from_utf8_lossy(&out.stderr).trim_end())))
     }
 
-    /// A directory for what programs need, open to every user.
+    /// A directory for files that programs need, accessible to every user.
     pub(super) fn directory(&mut self) -> Result<&FilePath, Why> {
         let failed = |error: std::io::Error| Why::new(format!("a directory: {error}"));
         if self.directory.is_none() {
@@ -237,7 +237,7 @@ impl Stage {
         self.directory.as_deref().ok_or_else(|| Why::new("there is no directory"))
     }
 
-    /// A file in that directory.
+    /// Creates a file in that directory.
     pub(super) fn file(&mut self, name: &str, text: &str) -> Result<PathBuf, Why> {
         let path = self.directory()?.join(name);
         let written = fs::File::create(&path).and_then(|mut file| file.write_all(text.as_bytes()));
@@ -245,14 +245,14 @@ impl Stage {
         Ok(path)
     }
 
-    /// What a file of the near namespace below /proc/PID says.
+    /// The content of a file below /proc/PID, as seen in the near namespace.
     pub(super) fn proc(&self, name: &str) -> Result<String, Why> {
         let path = format!("/proc/{}/{name}", self.near.pid());
         fs::read_to_string(&path).map_err(|error| Why::new(format!("{path}: {error}")))
     }
 }
 
-/// Lets time pass, while what was set begins to tell.
+/// Waits until the scene has had an effect.
 pub(super) fn wait(ms: u64) {
     thread::sleep(Duration::from_millis(ms));
 }

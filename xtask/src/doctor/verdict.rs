@@ -1,4 +1,4 @@
-//! What the doctor said: its findings in order, from its JSON.
+//! The doctor's findings in order, from its JSON.
 
 use serde_json::Value;
 use sockdiag_testkit::Why;
@@ -9,24 +9,24 @@ use super::scenes::Expects;
 #[derive(Debug)]
 pub(super) struct Verdict(Vec<Finding>);
 
-/// One of them.
+/// One finding.
 #[derive(Debug)]
 pub(super) struct Finding {
     pub(super) id: String,
     pub(super) severity: String,
-    /// Rules that it explains: consequences of the same cause.
+    /// Rules that it explains, as consequences of the same cause.
     explains: Vec<String>,
 }
 
 impl Finding {
-    /// Whether it is the finding of a rule, or explains it.
+    /// Whether the finding is of this rule, or explains it.
     fn is_of(&self, rule: &str) -> bool {
         self.id == rule || self.explains.iter().any(|id| id == rule)
     }
 }
 
 impl Verdict {
-    /// Reads the document that the doctor printed, which ended with that status.
+    /// Parses the document that the doctor printed; `status` is its exit status.
     pub(super) fn read(text: &[u8], status: Option<i32>) -> Result<Self, Why> {
         let document: Value = serde_json::from_slice(text)
             .map_err(|error| Why::new(format!("no JSON ({error}), status {status:?}")))?;
@@ -52,13 +52,13 @@ impl Verdict {
         Ok(Self(findings))
     }
 
-    /// The place, from 1, of the first finding of one of these rules.
+    /// The position, from 1, of the first finding of one of these rules.
     pub(super) fn place(&self, rules: &[&str]) -> Option<usize> {
         let at = self.0.iter().position(|finding| rules.iter().any(|rule| finding.is_of(rule)))?;
         Some(at + 1)
     }
 
-    /// Whether it is what was expected.
+    /// Whether the findings are as expected.
     pub(super) fn is_right(&self, expects: Expects) -> bool {
         match expects {
             Expects::One(rules) => self.place(rules).is_some_and(|place| place <= 2),
@@ -70,7 +70,7 @@ impl Verdict {
         }
     }
 
-    /// Findings of other rules that are more than information.
+    /// Findings of other rules with a severity above information.
     pub(super) fn others<'a>(&'a self, rules: &'a [&str]) -> impl Iterator<Item = &'a Finding> {
         let other = move |finding: &&Finding| {
             finding.severity != "info" && !rules.iter().any(|rule| finding.is_of(rule))
@@ -78,7 +78,7 @@ impl Verdict {
         self.0.iter().filter(other)
     }
 
-    /// Each finding with its severity, for who follows the run.
+    /// Each finding with its severity, for somebody who watches the run.
     pub(super) fn line(&self) -> String {
         let all: Vec<String> = self
             .0

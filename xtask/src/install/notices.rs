@@ -1,7 +1,7 @@
-//! The licences of what others wrote and the programs contain: each package's line,
-//! then each text once, with the packages that it comes with.
+//! The licences of third-party code in the programs: a line for each package, then each text
+//! once, with the packages that use it.
 //!
-//! What counts is what cargo builds the programs of; texts are those in the packages'
+//! The packages are those that cargo builds into the programs; texts come from the packages'
 //! own directories.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use std::process::Command;
 
 use sockdiag_testkit::Why;
 
-/// A file of a package that holds a licence or what has to be said besides.
+/// Whether a file of a package contains a licence or a required notice.
 fn is_licence(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     ["LICENSE", "LICENCE", "COPYING", "NOTICE", "UNLICENSE", "COPYRIGHT"]
@@ -25,13 +25,13 @@ fn is_licence(name: &str) -> bool {
 pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) version: String,
-    /// By the words of its manifest.
+    /// The licence, as in its manifest.
     pub(crate) licence: String,
-    /// Where its sources are kept.
+    /// The address of its repository.
     pub(crate) address: String,
 }
 
-/// The packages of others that the programs contain, by name.
+/// The third-party packages that the programs contain, by name.
 pub(crate) fn packages() -> Result<BTreeSet<Package>, Why> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let out = Command::new(cargo)
@@ -46,7 +46,7 @@ pub(crate) fn packages() -> Result<BTreeSet<Package>, Why> {
     Ok(String::from_utf8_lossy(&out.stdout).lines().filter_map(third_party).collect())
 }
 
-/// The text that is installed.
+/// The text to install.
 pub(crate) fn of_third_parties() -> Result<String, Why> {
     let mut text = String::from(
         "ss and sockdiag contain the Rust standard library (MIT OR Apache-2.0) and these packages, under the\n\
@@ -71,11 +71,11 @@ pub(crate) fn of_third_parties() -> Result<String, Why> {
     Ok(text)
 }
 
-/// A package that is not ours.
+/// Parses a package; `None` if it is ours.
 fn third_party(line: &str) -> Option<Package> {
     let mut parts = line.split('\t');
     let (package, licence, address) = (parts.next()?, parts.next()?, parts.next()?);
-    // Packages of this workspace have their path behind them; `(*)` was there before.
+    // Packages of this workspace are followed by their path; `(*)` marks a repetition.
     let is_ours = package.contains('(') || package.starts_with("sockdiag");
     let package = package.trim_end_matches(" (*)").trim_end_matches(" (proc-macro)");
     let (name, version) = package.split_once(" v").filter(|_| !is_ours)?;
@@ -87,7 +87,7 @@ fn third_party(line: &str) -> Option<Package> {
     })
 }
 
-/// Where cargo unpacked `NAME vVERSION`.
+/// The directory where cargo unpacked `NAME vVERSION`.
 fn directory_of(package: &str) -> Result<PathBuf, Why> {
     let sources = crate::bench::cargo_home().map(|home| home.join("registry/src"));
     let name = package.replacen(" v", "-", 1);

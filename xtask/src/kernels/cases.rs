@@ -1,16 +1,16 @@
-//! Which command lines are compared in a guest.
+//! The command lines that are compared in a guest.
 //!
-//! A line is what follows `ss`, blank-separated; `NAME=VALUE` words before it
-//! are its environment.  Everything is a constant: no line here is made from
-//! pieces, so that what runs with `-K` can be read in one place.
+//! A line is the arguments of `ss`, separated by blanks; `NAME=VALUE` words before them are
+//! its environment.  Every line is a literal and none is assembled from parts, so that
+//! everything that runs with `-K` can be reviewed in one place.
 //!
 //! Invariant: only lines of [`KILL`] close sockets, and only the zoo's victims
 //! (ports 5601 to 5659, raw protocol 251).
 
 use sockdiag_testkit::guest::{How, Line};
 
-/// Every socket in one line each, with all that can be said of it: what the
-/// kinds are counted by.  More than one table each, so that rows have a Netid.
+/// Lists every socket in one line with all its details, to count the kinds.  Each covers
+/// several tables, so that rows have a Netid.
 pub(crate) const CENSUS: &[(&str, &str)] = &[
     ("sid", "-anOemopib --tos --cgroup --inet-sockopt --tipcinfo"),
     ("sid", "-tunBOe"),
@@ -18,7 +18,7 @@ pub(crate) const CENSUS: &[(&str, &str)] = &[
     ("forky", "-A dccp,sctp -anOempoi"),
 ];
 
-/// Lines whose requests by ours are recorded too, to see which way it took.
+/// Lines whose requests are recorded too, to see which shortcuts ours took.
 pub(crate) const TAPPED: &[&str] = &[
     "-tan",
     "-tani",
@@ -43,7 +43,7 @@ pub(crate) const TAPPED: &[&str] = &[
     "-uan src 127.0.0.1:16001 and dst 127.0.0.1:6001",
 ];
 
-/// Everything else that only looks.
+/// All other lines that only list.
 pub(crate) const PLAIN: &[&str] = &[
     // TCP: details, one by one and together
     "-tan state syn-recv",
@@ -281,7 +281,7 @@ pub(crate) const PLAIN: &[&str] = &[
     "-tuwSMan",
     "-tuxanp",
     "COLUMNS=100 -anemi",
-    // summary and what needs no socket
+    // summary, and options that need no socket
     "-s",
     "-stn",
     "-stuan",
@@ -290,7 +290,7 @@ pub(crate) const PLAIN: &[&str] = &[
     "-h",
 ];
 
-/// What only the older reference knows: DCCP.
+/// Lines that only the older reference supports: DCCP.
 pub(crate) const DCCP: &[&str] = &[
     "-dan",
     "-danemopi",
@@ -306,7 +306,7 @@ pub(crate) const DCCP: &[&str] = &[
     "-tdan",
 ];
 
-/// What the reference knows nothing of.  The first is the census of these kinds.
+/// Lines that no reference supports.  The first is the census of these kinds.
 pub(crate) const ALONE: &[&str] = &[
     "-A smc,udplite -anOepim",
     "--smc -n",
@@ -333,7 +333,7 @@ pub(crate) const KILL: &[&str] = &[
     "-tnK sport = :5699",
 ];
 
-/// Lines that watch the victims come and go.
+/// Lines that follow the victims while they are opened and closed.
 pub(crate) const EVENTS: &[&str] = &[
     "-En",
     "-E",
@@ -349,8 +349,8 @@ pub(crate) const EVENTS: &[&str] = &[
     "-Exn",
 ];
 
-/// All lines, in the order in which they run.  The census is not the first: a
-/// minute after they were opened, what retransmits does so seldom.
+/// All lines, in the order in which they run.  The census is not first: a minute after the
+/// sockets were opened, retransmissions have become rare.
 pub(crate) fn lines() -> Vec<Line> {
     let line = |how, judge: &str, text: &str| Line {
         how,
@@ -371,7 +371,7 @@ pub(crate) fn lines() -> Vec<Line> {
 mod tests {
     use super::*;
 
-    /// A cluster with the letter, or the long option.
+    /// Whether a line has the letter in a cluster, or a prefix of the long option.
     fn has(line: &Line, letter: char, long: &str) -> bool {
         line.split().1.iter().any(|word| {
             (word.starts_with('-') && !word.starts_with("--") && word.contains(letter))

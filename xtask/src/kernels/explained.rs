@@ -1,5 +1,4 @@
-//! Differences that are meant: each is a row of COMPAT.md, with the lines in
-//! which it shows and a check that nothing but this differs.
+//! Intended differences: each is a row of COMPAT.md, with a check that nothing else differs.
 
 use sockdiag_testkit::compare::{Ended, Outcome};
 use sockdiag_testkit::guest::Line;
@@ -8,11 +7,11 @@ use sockdiag_testkit::guest::Line;
 pub(crate) struct Explained {
     /// The first cell of its row in COMPAT.md.
     pub(crate) compat: &'static str,
-    /// Whether the difference between the two is this one and no other.
+    /// Whether the two outputs differ in exactly this way.
     shows: fn(&Line, &Outcome, &Outcome) -> bool,
 }
 
-/// All of them.
+/// All intended differences.
 pub(crate) const EXPLAINED: &[Explained] = &[
     Explained { compat: "control characters in unix names", shows: odd_name },
     Explained { compat: "`-V`, `-v`", shows: version },
@@ -20,16 +19,15 @@ pub(crate) const EXPLAINED: &[Explained] = &[
     Explained { compat: "`-d`, `--dccp`, `-A dccp`", shows: dccp },
 ];
 
-/// The row that explains a difference; the outcomes are masked.
+/// The row that explains a difference between two masked outcomes.
 pub(crate) fn explain(line: &Line, reference: &Outcome, ours: &Outcome) -> Option<&'static str> {
     EXPLAINED.iter().find(|one| (one.shows)(line, reference, ours)).map(|one| one.compat)
 }
 
-/// The one name in the zoo that holds a control character, and how ours has it.
+/// The only name in the zoo with a control character, and how ours prints it.
 const ODD_NAME: (&str, &str) = ("/run/zoo with space\n", "/run/zoo with space\\012");
 
-/// Equal once the name is escaped on both sides; how many blanks pad the
-/// columns does not count then.
+/// Equal once the name is escaped on both sides; the padding of columns is then ignored.
 fn odd_name(_: &Line, reference: &Outcome, ours: &Outcome) -> bool {
     let theirs = String::from_utf8_lossy(&reference.stdout);
     theirs.contains(ODD_NAME.0)
@@ -45,7 +43,7 @@ fn squeeze(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Ours adds to what the reference says.
+/// Whether ours prints what the reference prints and adds to it.
 fn adds(reference: &Outcome, ours: &Outcome, start: &[u8]) -> bool {
     ours.stdout.strip_prefix(reference.stdout.as_slice()).is_some_and(|rest| rest.starts_with(start))
         && (&reference.stderr, reference.ended) == (&ours.stderr, ours.ended)

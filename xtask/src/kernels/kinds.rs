@@ -1,17 +1,16 @@
-//! Which kinds of sockets have to be there on which kernel, and how one sees in
-//! the reference's own output that they are.
+//! The kinds of sockets that must exist on each kernel, and how the reference's own output
+//! shows them.
 //!
-//! A kind is counted over the lines of the census (`cases::CENSUS`): lines whose
-//! first word is the kind's and that hold all its tokens.  How many blanks pad
-//! the columns does not count.
+//! A kind is counted in the lines of the census (`cases::CENSUS`): lines that start with the
+//! kind's first word and contain all its tokens.  The padding of columns is ignored.
 
-/// A kind of sockets.
+/// A kind of socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
     /// The line's first word: the Netid.
     row: &'static str,
-    /// What else the line holds.
+    /// Further tokens that the line contains.
     tokens: &'static [&'static str],
     /// Kernels of the matrix that lack it, and why.
     missing: &'static [(&'static str, &'static str)],
@@ -27,12 +26,12 @@ impl Kind {
         self
     }
 
-    /// Why a kernel lacks it; `None` if it has to be there.
+    /// Why a kernel lacks it; `None` if it must exist.
     pub(crate) fn lacks(&self, kernel: &str) -> Option<&'static str> {
         self.missing.iter().find(|(name, _)| *name == kernel).map(|(_, why)| *why)
     }
 
-    /// How many lines of the census show it.
+    /// The number of census lines that show it.
     pub(crate) fn count(&self, census: &str) -> usize {
         let shows = |line: &&str| {
             let words: Vec<&str> = line.split_whitespace().collect();
@@ -52,7 +51,7 @@ const NO_SMC: &[(&str, &str)] = &[("7.3", "built without SMC in the cloud flavou
 const NO_UDPLITE: &[(&str, &str)] = &[("7.3", "removed in 7.1")];
 const NO_BOUND: &[(&str, &str)] = &[("5.10", "since 6.8"), ("6.1", "since 6.8")];
 
-/// What has to be there.
+/// The kinds that must exist.
 pub(crate) const KINDS: &[Kind] = &[
     kind("tcp", "tcp", &[" ESTAB "]),
     kind("tcp over v6", "tcp", &[" ESTAB ", " [::1]:"]),
@@ -90,7 +89,7 @@ pub(crate) const KINDS: &[Kind] = &[
     kind("raw", "???", &[" 127.0.0.1:"]),
     kind("raw v6", "???", &["[::1]:"]),
     kind("sctp endpoints", "sctp", &[" LISTEN "]),
-    // An association's row has no Netid.
+    // The row of an SCTP association has no Netid.
     kind("sctp associations", "`-", &[" ESTAB ", " locals:", " tag:"]),
     kind("sctp multihomed", "`-", &[" peers:127.0.0.1,192.0.2.1"]),
     kind("sctp v6", "`-", &["[::1]:7004"]),
@@ -101,7 +100,7 @@ pub(crate) const KINDS: &[Kind] = &[
     kind("tipc dgram", "ti_dg", &[]),
     kind("tipc seqpacket", "ti_sq", &[]),
     kind("vsock", "v_str", &[" ESTAB "]),
-    // The reference has no name for these.
+    // The reference has no name for this type.
     kind("vsock seqpacket", "???", &[" 1:1235 "]).but(&[("5.10", "since 5.14")]),
     kind("xdp", "xdp", &[" rx(entries:"]).but(NO_XDP_DIAG),
     kind("packet raw", "p_raw", &[]),
@@ -119,7 +118,7 @@ pub(crate) const KINDS: &[Kind] = &[
     kind("unix odd names", "u_seq", &["@zoo@nul@ "]),
 ];
 
-/// What has to be there in the listings that are ours alone.
+/// The kinds that must exist in listings that only ours supports.
 pub(crate) const OURS: &[Kind] = &[
     kind("smc listeners", "smc", &[" LISTEN ", " 127.0.0.1:7201 0.0.0.0:* ", "zoo-smc"]).but(NO_SMC),
     kind("smc over v6", "smc", &[" ESTAB ", " [::1]:7202 ", " mode:tcp "]).but(NO_SMC),

@@ -1,8 +1,7 @@
-//! Whether ours took its shortcuts on a kernel, seen in its recorded requests.
+//! Checks that ours took its shortcuts on a kernel, from its recorded requests.
 //!
-//! A shortcut is a request that the reference never makes.  That its rows are
-//! right is what the comparison shows; that it was taken at all, and that the
-//! kernel did not refuse it, is shown here.
+//! A shortcut is a request that the reference never makes.  The comparison shows that its rows
+//! are right; this module shows that it was taken at all and that the kernel accepted it.
 //!
 //! Source: linux/sock_diag.h, linux/inet_diag.h, linux/netlink.h.
 
@@ -18,23 +17,23 @@ use sockdiag_wire::netlink::{
 
 use crate::tap::{self, Way};
 
-/// Length of `struct inet_diag_req`, and where its states are.
+/// Length of `struct inet_diag_req`, and the offset of its states.
 const LEGACY: (usize, usize) = (60, 52);
-/// The same of `struct inet_diag_req_v2`.
+/// The same for `struct inet_diag_req_v2`.
 const MODERN: (usize, usize) = (56, 4);
-/// `TCP_CLOSE` as a bit: no table holds such a socket, and to look for one is
-/// to walk all connections.
+/// `TCP_CLOSE` as a bit: no table contains such a socket, but requesting it makes the kernel
+/// walk all connections.
 const CLOSE: u32 = 1 << 7;
 
 /// A request that the reference never makes.
 pub(crate) struct Shortcut {
     pub(crate) name: &'static str,
-    /// Tapped lines that take it.
+    /// Tapped lines that must take it.
     pub(crate) lines: &'static [&'static str],
     taken: fn(&Traffic) -> bool,
 }
 
-/// What has to be taken on every kernel of the matrix.
+/// The shortcuts that must be taken on every kernel of the matrix.
 pub(crate) const SHORTCUTS: &[Shortcut] = &[
     Shortcut {
         name: "one walk for both families",
@@ -68,32 +67,32 @@ pub(crate) const SHORTCUTS: &[Shortcut] = &[
 ];
 
 impl Shortcut {
-    /// Whether a recorded run took it, and the kernel went along.
+    /// Whether a recorded run took the shortcut and the kernel accepted it.
     pub(crate) fn taken(&self, recording: &[u8]) -> bool {
         let traffic = Traffic::read(recording);
         !traffic.refused && (self.taken)(&traffic)
     }
 }
 
-/// What was asked of sock_diag in one run.
+/// The sock_diag requests of one run.
 #[derive(Debug, Default)]
 struct Traffic {
     requests: Vec<Request>,
     refused: bool,
 }
 
-/// One message that was sent.
+/// One request.
 #[derive(Debug)]
 struct Request {
     kind: u16,
-    /// Whether all sockets were asked for.
+    /// Whether the request is for a dump.
     dump: bool,
-    /// What follows the message's header.
+    /// The bytes after the message header.
     body: Vec<u8>,
 }
 
 impl Request {
-    /// Where the fixed part ends, and where it has the states.
+    /// The end of the fixed part, and the offset of the states in it.
     fn layout(&self) -> Option<(usize, usize)> {
         match self.kind {
             TCPDIAG_GETSOCK => Some(LEGACY),
@@ -124,13 +123,13 @@ impl Traffic {
         self.requests.iter().map(|request| request.kind).collect()
     }
 
-    /// The states that were asked for, in any request; `None` without one.
+    /// The requested states of all requests together; `None` without a request.
     fn states(&self) -> Option<u32> {
         let states = self.requests.iter().map(|request| u32_at(&request.body, request.layout()?.1));
         states.reduce(|all, one| Some(all? | one?))?
     }
 
-    /// Whether a program that was sent has such an instruction.
+    /// Whether a filter program in a request contains this instruction.
     fn has_op(&self, code: u8) -> bool {
         self.requests.iter().any(|request| {
             let Some((fixed, _)) = request.layout() else { return false };
@@ -138,7 +137,7 @@ impl Traffic {
             let mut attributes = attrs(attributes).filter(|one| one.kind == INET_DIAG_REQ_BYTECODE);
             let Some(program) = attributes.next().map(|one| one.payload) else { return false };
             let mut rest = program;
-            // "yes" leads to the next instruction, past what belongs to this one.
+            // "yes" is the distance to the next instruction, past this one's argument.
             while let [op, yes, ..] = rest {
                 if *op == code {
                     return true;

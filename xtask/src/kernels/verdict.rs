@@ -1,4 +1,4 @@
-//! What a line's runs say.
+//! The verdict on a line's runs.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
@@ -7,28 +7,28 @@ use sockdiag_testkit::guest::{How, Line, Run, Who, masked};
 
 use super::explained::explain;
 
-/// What came of a line.
+/// The verdict on a line.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// Equal: as it is, or once what depends on time is masked.
+    /// Equal, either exactly or once everything that depends on time is masked.
     Same { masked: bool },
-    /// Nobody to compare with, and nothing wrong in itself.
+    /// There was nothing to compare with, and nothing is wrong in itself.
     Alone,
-    /// Different as a row of COMPAT.md says.
+    /// Different, as a row of COMPAT.md explains.
     Meant { compat: &'static str },
     /// Different without an explanation.
     Differs(String),
-    /// The reference differed from itself in every attempt, masked too.
+    /// The reference differed from itself in every attempt, even masked.
     Unsettled(String),
-    /// Not run to its end.
+    /// The line did not run to its end.
     Absent,
 }
 
-/// The runs of an attempt that are compared.
+/// The runs of one attempt.
 struct Attempt<'a> {
     before: &'a Outcome,
     ours: &'a Outcome,
-    /// Absent where ours is equal to the first.
+    /// Absent if ours equals the first.
     after: Option<&'a Outcome>,
 }
 
@@ -59,7 +59,7 @@ impl<'a> Attempt<'a> {
         if let Some(what) = Difference::between(&before, &after) {
             return Verdict::Unsettled(what.to_string());
         }
-        // Where the reference says the same twice, ours has to say it too.
+        // If the reference prints the same twice, ours must print exactly that.
         let (reference, ours) = if steady { (self.before, self.ours) } else { (&before, &ours) };
         match Difference::between(reference, ours) {
             None => Verdict::Same { masked: true },
@@ -72,8 +72,7 @@ impl<'a> Attempt<'a> {
 }
 
 impl Verdict {
-    /// The best of a line's attempts: a difference that is real is there in
-    /// every one.
+    /// The best verdict of a line's attempts: a real difference shows in every one.
     pub(crate) fn of(line: &Line, runs: &[&Run]) -> Self {
         if line.how == How::Alone {
             return Self::alone(runs);
@@ -88,8 +87,8 @@ impl Verdict {
         best
     }
 
-    /// Of a line that no judge knows: it has to end well and have nothing to say
-    /// against it, but that the kernel lacks what was asked for (`kinds.rs` knows).
+    /// The verdict on a line without a judge: it must end successfully and print nothing on
+    /// stderr, except that the kernel lacks a kind (`kinds.rs` knows which).
     fn alone(runs: &[&Run]) -> Self {
         let Some(run) = runs.iter().find(|run| run.who == Who::Ours) else { return Self::Absent };
         let Outcome { stderr, ended, .. } = &run.outcome;
@@ -113,7 +112,7 @@ impl Verdict {
         }
     }
 
-    /// What it is counted as.
+    /// The category that the verdict counts under.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Same { masked: false } => "agree",
@@ -168,7 +167,7 @@ mod tests {
         assert_eq!(verdict(&[["a", "b", "a"]]), "differ");
         assert_eq!(verdict(&[["lastsnd:1", "lastsnd:2", "lastsnd:3"]]), "agree with times masked");
         assert_eq!(verdict(&[["lastsnd:1 x", "lastsnd:2 y", "lastsnd:3 x"]]), "differ");
-        // Masks are for times that pass, not for a difference between the two.
+        // Masking is for times that pass, not for a difference between the two programs.
         assert_eq!(verdict(&[["lastsnd:1", "lastsnd:2", "lastsnd:1"]]), "differ");
         assert_eq!(verdict(&[["a", "c", "b"]]), "without a steady reference");
         assert_eq!(verdict(&[["a", "c", "b"], ["b", "b", ""]]), "agree");

@@ -1,22 +1,22 @@
-//! Lines with colours, as `tmux capture-pane -e` prints them, as SVG.
+//! Converts coloured lines, as `tmux capture-pane -e` prints them, to SVG.
 //!
-//! The picture has a background of its own, so it can be read on a page of any colour;
-//! each run of letters is as wide as its cells, whatever font there is.
+//! The picture has its own background, so it is readable on a page of any colour.  Each run of
+//! characters is as wide as its cells, whatever the font.
 
 use std::fmt::Write as _;
 
-/// A cell, in thousandths of a pixel, so that sums are exact.
+/// The size of a cell, in thousandths of a pixel, so that sums are exact.
 const CELL: (u32, u32) = (8_400, 18_000);
-/// Around the lines.
+/// The margin around the lines.
 const MARGIN: u32 = 14_000;
-/// The bar above them, with the title.
+/// The height of the title bar above the lines.
 const BAR: u32 = 30_000;
 const BACK: Colour = (0x0d, 0x11, 0x17);
 const FORE: Colour = (0xd6, 0xdd, 0xe4);
 
 type Colour = (u8, u8, u8);
 
-/// The sixteen colours of a terminal, as this picture has them.
+/// The picture's values for the sixteen colours of a terminal.
 const NAMED: [Colour; 16] = [
     (0x48, 0x4f, 0x58),
     (0xff, 0x7b, 0x72),
@@ -36,7 +36,7 @@ const NAMED: [Colour; 16] = [
     (0xff, 0xff, 0xff),
 ];
 
-/// How letters look.
+/// The style of characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Style {
     fore: Option<Colour>,
@@ -48,7 +48,7 @@ struct Style {
 }
 
 impl Style {
-    /// Colours of letters and behind them.
+    /// The colours of the text and of its background.
     fn colours(self) -> (Colour, Option<Colour>) {
         let (fore, back) = (self.fore.unwrap_or(FORE), self.back);
         let (fore, back) = if self.reversed { (back.unwrap_or(BACK), Some(fore)) } else { (fore, back) };
@@ -58,7 +58,7 @@ impl Style {
         (if self.dim { dimmed } else { fore }, back)
     }
 
-    /// Takes the numbers of an SGR sequence.
+    /// Applies the parameters of an SGR sequence.
     fn set(&mut self, numbers: &[u16]) {
         let mut rest = numbers;
         while let Some((number, after)) = rest.split_first() {
@@ -99,7 +99,7 @@ impl Style {
     }
 }
 
-/// A colour of the 256.
+/// A colour of the 256-colour palette.
 fn indexed(at: u16) -> Option<Colour> {
     if let Some(colour) = NAMED.get(usize::from(at)) {
         return Some(*colour);
@@ -114,7 +114,7 @@ fn indexed(at: u16) -> Option<Colour> {
     Some((level(at / 36), level(at / 6 % 6), level(at % 6)))
 }
 
-/// Letters of one style, from a cell on.
+/// Characters of one style, starting at a cell.
 struct Run {
     from: u32,
     cells: u32,
@@ -122,7 +122,7 @@ struct Run {
     style: Style,
 }
 
-/// Cells of a letter; tmux puts what is wide into two.
+/// The width of a character in cells; tmux uses two for wide ones.
 fn cells(letter: char) -> u32 {
     match u32::from(letter) {
         0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xff00..=0xff60 => 2,
@@ -130,7 +130,7 @@ fn cells(letter: char) -> u32 {
     }
 }
 
-/// The runs of a line.
+/// Splits a line into runs.
 fn runs(line: &str, style: &mut Style) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     let mut at = 0;
@@ -166,7 +166,7 @@ fn runs(line: &str, style: &mut Style) -> Vec<Run> {
     runs
 }
 
-/// Parts of a text that are two or more blanks apart, and the cells before each.
+/// Splits a text where two or more blanks are; each part has its offset in cells.
 fn pieces(text: &str) -> Vec<(u32, &str)> {
     let mut pieces = Vec::new();
     let (mut at, mut rest) = (0, text);
@@ -185,7 +185,7 @@ fn pieces(text: &str) -> Vec<(u32, &str)> {
     pieces
 }
 
-/// The picture of a screen of so many columns and lines.
+/// The picture of a screen with this many columns and lines.
 pub(super) fn of(screen: &str, size: (u16, u16), title: &str) -> String {
     let (columns, lines) = (u32::from(size.0), u32::from(size.1));
     let width = columns * CELL.0 + 2 * MARGIN;
@@ -227,7 +227,7 @@ pub(super) fn of(screen: &str, size: (u16, u16), title: &str) -> String {
                 (false, true) => " class=\"u\"",
                 (false, false) => "",
             };
-            // Each piece stands at its own cell, so columns are straight in any font.
+            // Each part is placed at its own cell, so that columns align in any font.
             for (at, piece) in pieces(&run.text) {
                 let (x, wide) = (x + at * CELL.0, piece.chars().map(cells).sum::<u32>() * CELL.0);
                 _ = writeln!(
@@ -247,7 +247,7 @@ pub(super) fn of(screen: &str, size: (u16, u16), title: &str) -> String {
     out
 }
 
-/// Thousandths of a pixel as pixels.
+/// Formats thousandths of a pixel as pixels.
 fn pixels(number: u32) -> String {
     let text = format!("{}.{:03}", number / 1000, number % 1000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -257,7 +257,7 @@ fn hex((r, g, b): Colour) -> String {
     format!("#{r:02x}{g:02x}{b:02x}")
 }
 
-/// Text of XML.
+/// Escapes text for XML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -1,8 +1,8 @@
-//! Servers and clients that move bytes at rates of their own, for the picture.
+//! Servers and clients that transfer data at given rates, for the picture.
 //!
-//! Each is a process: this program under the name of a service.  A client says in the
-//! first eight bytes of a connection how many bytes a second it wants to be sent; of
-//! what it asks for none of, everything that it sends is read.
+//! Each is a process: this program under the name of a service.  The first eight bytes of a
+//! connection say how many bytes a second the client wants; if it wants none, the server reads
+//! everything that the client sends.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -14,21 +14,21 @@ use std::time::{Duration, Instant};
 use sockdiag_testkit::Why;
 use sockdiag_testkit::netns::Namespace;
 
-/// The index of the wire's ends.
+/// The index of the devices at both ends of the link.
 const WIRE: u32 = 20;
-/// Bytes a second that the wire carries.
+/// The rate of the link, in bytes per second.
 const CAPACITY: u32 = 12_000_000;
-/// Where the servers are.
+/// The servers' address.
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 1);
-/// How often a second something is sent.
+/// How many times per second data is sent.
 const SLICES: u64 = 20;
 
 /// Services: their names and ports.
 const SERVICES: [(&str, u16); 4] = [("web", 443), ("api", 8080), ("postgres", 5432), ("backup", 873)];
 
-/// Clients: their names, the last number of their address, the port they connect to, how
-/// many connections, bytes a second they get and bytes a second they send, and those they
-/// read a second if that is less.
+/// Clients: name, last number of their address, port they connect to, number of connections,
+/// bytes per second they receive, bytes per second they send, and bytes per second they read
+/// if that is less.
 const CLIENTS: [(&str, u8, u16, u32, u64, u64, u64); 9] = [
     ("browser", 21, 443, 3, 420_000, 0, 0),
     ("browser", 22, 443, 2, 1_300_000, 0, 0),
@@ -41,10 +41,10 @@ const CLIENTS: [(&str, u8, u16, u32, u64, u64, u64); 9] = [
     ("idle", 61, 5432, 4, 0, 0, 0),
 ];
 
-/// A client whose connections are short: its name, its address, the port, bytes a second.
+/// A client with short connections: name, last number of its address, port, bytes per second.
 const VISITOR: (&str, u8, u16, u64) = ("curl", 71, 443, 300_000);
 
-/// All of them; they end when this is dropped.
+/// All processes; they end when this is dropped.
 pub(super) struct Workload {
     children: Vec<Child>,
     folder: PathBuf,
@@ -53,13 +53,13 @@ pub(super) struct Workload {
 }
 
 impl Workload {
-    /// Starts all; returns when they are connected.
+    /// Starts all processes; returns when they are connected.
     pub(super) fn start(xtask: &Path) -> Result<Self, Why> {
         let (servers, clients) = (Namespace::new()?, Namespace::new()?);
         let address = |last| IpAddr::V4(Ipv4Addr::new(10, 20, 0, last));
         servers.connect(&clients, WIRE, "wire", [SERVER.into(), address(20)])?;
         for last in CLIENTS.map(|client| client.1).into_iter().chain([VISITOR.1]) {
-            // Two clients may share one.
+            // Two clients may share an address, so this may fail.
             let _ = clients.add_address(WIRE, address(last), 24);
         }
         servers.limit(WIRE, CAPACITY)?;
@@ -89,12 +89,12 @@ impl Workload {
         Ok(all)
     }
 
-    /// The namespace of the servers, which the picture is of.
+    /// The servers' namespace, which the picture shows.
     pub(super) fn servers(&self) -> &Namespace {
         &self.servers
     }
 
-    /// A process that is called so.
+    /// Starts a process with this name.
     fn child(&self, xtask: &Path, name: &str, serves: bool, words: &str) -> Result<Child, Why> {
         let link = self.folder.join(name);
         match std::os::unix::fs::symlink(xtask, &link) {
@@ -123,7 +123,7 @@ fn failed(error: io::Error) -> Why {
     Why::new(format!("a process of the picture: {error}"))
 }
 
-/// Is one of the processes, until its input ends.
+/// Runs as one of the processes, until its input ends.
 pub(super) fn play(role: &[String]) -> Result<(), Why> {
     let words: Vec<&str> = role.iter().map(String::as_str).collect();
     let bad = || Why::new(format!("no process of the picture is {role:?}"));
@@ -146,7 +146,7 @@ pub(super) fn play(role: &[String]) -> Result<(), Why> {
         _ => return Err(bad()),
     }
     println!("ready");
-    // Whoever started it holds the other end.
+    // The parent process holds the other end of the pipe.
     let _ = io::stdin().read_to_end(&mut Vec::new());
     Ok(())
 }
@@ -161,7 +161,7 @@ fn serve(at: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends what is asked for, or reads what comes.
+/// Sends the requested data, or reads what arrives.
 fn answer(mut stream: TcpStream) -> io::Result<()> {
     let mut wanted = [0; 8];
     stream.read_exact(&mut wanted)?;
@@ -187,7 +187,7 @@ fn ask(from: IpAddr, to: SocketAddr, wanted: u64, sent: u64, slowly: u64) -> io:
     Ok(())
 }
 
-/// Comes again and again, and reads for a moment.
+/// Connects again and again, and reads for a moment each time.
 fn visit(from: IpAddr, to: SocketAddr, wanted: u64) -> io::Result<()> {
     loop {
         let mut stream = connect_patiently(from, to)?;
@@ -201,7 +201,7 @@ fn visit(from: IpAddr, to: SocketAddr, wanted: u64) -> io::Result<()> {
     }
 }
 
-/// Connects to a server that is about to listen.
+/// Connects to a server that may not listen yet.
 fn connect_patiently(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     let begun = Instant::now();
     loop {
@@ -217,7 +217,7 @@ fn connect_patiently(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-/// Connects from an address.
+/// Connects from a given address.
 fn connect(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
     let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
@@ -226,7 +226,7 @@ fn connect(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     Ok(TcpStream::from(socket))
 }
 
-/// Sends so many bytes a second.
+/// Sends this many bytes a second.
 fn send(mut stream: TcpStream, a_second: u64) -> io::Result<()> {
     let piece = vec![0x5a; usize::try_from(a_second / SLICES).unwrap_or(1).max(1)];
     loop {

@@ -118,7 +118,7 @@ impl Subject {
 /// Handle of the thread, which stops when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Rounds {
-    /// What it looks at.
+    /// The sockets to judge.
     pub(crate) subject: Subject,
     desk: Desk,
     _stop: Sender<()>,
@@ -139,7 +139,7 @@ impl Rounds {
         Self { subject, desk, _stop: stop }
     }
 
-    /// Where its answers are put.
+    /// Where the thread puts its findings.
     pub(crate) fn desk(&self) -> &Desk {
         &self.desk
     }

@@ -1,15 +1,15 @@
 //! The sort key of a row, as bytes that compare in the order of the values.
 //!
-//! Invariant: of two keys of a field the bytes are in the order of [`Key::order`], or in
-//! the opposite one where the largest come first; no bytes of a key begin those of
-//! another.  A row without a key comes last, either way round.
+//! Invariant: the bytes of two keys of a field compare like [`Key::order`], or in reverse if
+//! the largest come first; no key's bytes are a prefix of another's.  A row without a key
+//! comes last in both directions.
 
 use sockdiag::fields::Key;
 
-/// The first byte of a key that is missing; each of the others is smaller, either way
-/// round.
+/// The first byte of a missing key; greater than every other first byte, in both directions.
 const NONE: u8 = 0xff;
-/// The first byte of a zero; numbers of more bytes are further away from it.
+/// The first byte of a zero; the first byte of other numbers is further from it the more bytes
+/// they have.
 const ZERO: u8 = 0x80;
 const RATIO: u8 = 0xa0;
 const ADDR: u8 = 0xb0;

@@ -1,8 +1,8 @@
-//! `sockdiag top`: on a terminal a screen ([`live`]), else in batch form: frames of
-//! sockets with their rates.
+//! `sockdiag top`: a screen on a terminal ([`live`]), else batch output: frames of sockets
+//! with their rates.
 //!
-//! Invariant: a frame is written whole before the next look, and has the sockets
-//! that ended since the previous look, so that sums over it are complete.
+//! Invariant: a frame is written completely before the next look, and includes the sockets
+//! that ended since the previous look, so that its sums are complete.
 
 mod key_bytes;
 mod live;
@@ -129,7 +129,7 @@ pub(crate) fn command() -> Command {
     options::with_selection(command.args(live::args()), true)
 }
 
-/// Does it.
+/// Runs the sub-command.
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     let mut asked = Asked::of(matches)?;
     let selected = over_time::selected(&mut asked)?;
@@ -196,7 +196,7 @@ struct Plan {
     /// The fields to group by, the totals, and the column to sort by.
     groups: Option<Grouped>,
     rank: Rank,
-    /// Whether something is shown that compares two frames.
+    /// Whether a column compares two frames.
     has_rates: bool,
 }
 
@@ -217,7 +217,7 @@ impl Plan {
             return Err(End::usage("there is no such preset"));
         };
         if named.is_none() && text("columns").is_none() && over_time::some_do_not_count_bytes(selected) {
-            // Their cells stay empty, which is not zero.
+            // Cells of these sockets are empty, which is not zero.
             told.text(
                 if over_time::count_bytes(selected) {
                     "only TCP and MPTCP sockets count bytes: the others have no rates"
@@ -252,7 +252,7 @@ impl Plan {
         let sort = match (&groups, sort) {
             (Some(_), _) => None,
             (None, Some(sort)) => Some(sort),
-            // Where the columns are chosen, their order is that of the dump.
+            // With chosen columns but no `--sort`, rows keep the order of the dump.
             (None, None) => text("columns").is_none().then_some(preset.sort),
         };
         let limit = if groups.is_some() { None } else { limit };
@@ -282,7 +282,7 @@ impl Plan {
         }
     }
 
-    /// Whether numbers are shown that compare two frames.
+    /// Whether a shown number compares two frames.
     fn compares(&self) -> bool {
         let compares = |choice: &Choice| choice.is_number() && choice.needs().counters() != CounterSet::EMPTY;
         match &self.groups {
@@ -331,7 +331,7 @@ impl Grouped {
     fn grouping(&self) -> Result<Grouping, End> {
         let mut grouping =
             Grouping { by: self.by.clone(), totals: self.totals()?, order: None, limit: self.limit };
-        // Without another order the group whose first total is the largest comes first.
+        // By default the group with the largest first total comes first.
         let first = grouping.by.len() + 1;
         grouping.order = match self.sort.as_deref() {
             None => (!grouping.totals.is_empty()).then_some((first, true)),
@@ -376,7 +376,7 @@ enum Sheet {
     Groups(Box<Groups<'static>>),
 }
 
-/// A frame while it is made.
+/// A frame under construction.
 struct Page<'p> {
     sheet: Sheet,
     rank: &'p mut Rank,

@@ -1,5 +1,4 @@
-//! Presets of `top`: fields that answer one question, and the order that goes
-//! with them.
+//! Presets of `top`: the fields that answer one question, and their sort order.
 
 use sockdiag::model::Selected;
 
@@ -88,7 +87,7 @@ pub(super) const PRESETS: &[Preset] = &[
         name: "endings",
         doc: "sockets that ended, how, and how much they transferred",
         fields: "age_ms,tcp.bytes_sent,tcp.bytes_received,tcp.total_retrans",
-        // Those that did not end say nothing here, so they come last.
+        // Rows of sockets that did not end have no value here, so they come last.
         sort: "socket.ended",
         last: None,
         totals: "sum(tcp.bytes_sent),sum(tcp.bytes_received)",
@@ -104,13 +103,13 @@ pub(super) const PRESETS: &[Preset] = &[
     },
 ];
 
-/// The preset of this name; without one that which the sockets have something for.
+/// The preset with this name; without a name, the one that suits the selected sockets.
 pub(super) fn preset(name: Option<&str>, selected: &Selected) -> Option<&'static Preset> {
     let name = name.unwrap_or(if over_time::count_bytes(selected) { "traffic" } else { "queues" });
     PRESETS.iter().find(|preset| preset.name == name)
 }
 
-/// The columns of a preset, with these for the processes of a socket.
+/// The columns of a preset; `who` are those for the processes.
 pub(super) fn columns_of(preset: &Preset, asked: &Asked, who: &str) -> String {
     let netns = if asked.netns.is_some() { format!("{NETNS},") } else { String::new() };
     format!("{netns}{WHICH},{},{who}", preset.fields)

@@ -1,10 +1,10 @@
-//! Rows of a frame in order, the first of them only.
+//! Sorts the rows of a frame and keeps the first ones.
 //!
-//! A row is kept as it will be written, since what a look knows of it ends with
-//! the look; one behind the other, in memory that the next frame uses again.
+//! A row is kept in its output form, because the data of a look is gone after the look. The
+//! rows are stored one after the other in memory that the next frame reuses.
 //!
-//! Invariant: of a limited listing no more rows are kept than twice as many as it
-//! shows, and [`SLACK`]; a row that cannot come in is not even read.
+//! Invariant: with a limit, at most twice the limit plus [`SLACK`] rows are kept, and a row
+//! that cannot be among the first is not even formatted.
 
 use std::slice;
 
@@ -15,7 +15,7 @@ use sockdiag::past::CounterSet;
 use super::key_bytes;
 use crate::end::End;
 
-/// Rows that are kept beyond twice the limit.
+/// Rows kept beyond twice the limit.
 const SLACK: usize = 256;
 
 /// The sort order and the kept rows.
@@ -24,14 +24,14 @@ pub(super) struct Rank {
     limit: Option<usize>,
     /// The sort key of each row, followed by the row as stored.
     bytes: Vec<u8>,
-    /// The position of each row there.
+    /// The position of each row in `bytes`.
     places: Vec<Place>,
-    /// Whether the row at the limit is known, so that worse ones are left out.
+    /// Whether the key of the row at the limit is known, so that worse rows are dropped.
     is_cut: bool,
     taken: usize,
-    /// Whether only so many are wanted of which the largest rates come first.
+    /// Whether the order is by largest rates and limited, so that idle sockets rarely matter.
     needs_no_idle: bool,
-    /// Rows that have such a rate, counted up to the limit.
+    /// Rows with a rate above zero, counted up to the limit.
     moving: usize,
 }
 
@@ -68,7 +68,7 @@ struct By {
 }
 
 impl By {
-    /// Whether it puts the largest rates first, which are zero of a socket that did not change.
+    /// Whether this sorts by largest rate first; an unchanged socket has the rate zero.
     fn is_of_rates(&self) -> bool {
         let is_rate = matches!(self.choice.unit(), Unit::BytesPerSecond | Unit::PacketsPerSecond);
         let compares = self.choice.needs().counters() != CounterSet::EMPTY;
@@ -89,7 +89,7 @@ impl By {
 }
 
 impl Rank {
-    /// The order of these names, each with a `-` where its largest values come first.
+    /// A sort order: field names, each with a `-` if its largest values come first.
     pub(super) fn new(names: Option<&str>, limit: Option<u64>, tables: TableSet) -> Result<Self, End> {
         let names: Vec<&str> = names.into_iter().flat_map(|names| names.split(',')).collect();
         let plain: Vec<&str> = names.iter().map(|name| name.strip_prefix('-').unwrap_or(name)).collect();
@@ -110,7 +110,7 @@ impl Rank {
         })
     }
 
-    /// The same, in which rows whose number of this field is larger come last.
+    /// The same order, but rows with a larger value of this field than given come last.
     #[must_use]
     pub(super) fn last(mut self, last: Option<(Choice, i128)>) -> Self {
         let first = last.map(|(choice, most)| By { choice, is_down: false, most: Some(most) });
@@ -124,17 +124,17 @@ impl Rank {
         self.by.iter().map(|by| &by.choice)
     }
 
-    /// Whether sockets that did not change come in only where there are too few others.
+    /// Whether idle sockets are shown only if too few other sockets exist.
     pub(super) fn needs_no_idle(&self) -> bool {
         self.needs_no_idle
     }
 
-    /// Whether there are enough others.
+    /// Whether enough sockets with a rate were seen.
     pub(super) fn is_enough(&self) -> bool {
         self.limit.is_some_and(|limit| self.moving >= limit)
     }
 
-    /// Takes a row, which `keep` appends if it may be shown.
+    /// Adds a row; calls `keep` to append it if it may be shown.
     pub(super) fn take<E>(
         &mut self,
         row: &Row<'_>,
@@ -168,7 +168,7 @@ impl Rank {
         Ok(())
     }
 
-    /// Hands over the rows of the frame, in order, and forgets them.
+    /// Passes the sorted rows of the frame to `show`, then drops them.
     pub(super) fn drain<T>(&mut self, show: impl FnOnce(Rows<'_>) -> T) -> T {
         let mut order = self.sorted();
         order.truncate(self.limit.unwrap_or(usize::MAX));
@@ -192,9 +192,9 @@ impl Rank {
         (self.places, self.bytes, self.is_cut) = (places, bytes, true);
     }
 
-    /// The numbers of the rows, in order.
+    /// The row numbers, sorted.
     fn sorted(&self) -> Vec<u32> {
-        // More do not fit into memory.
+        // More rows would not fit into memory.
         let number = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
         let mut order: Vec<u32> = (0..number).collect();
         if !self.by.is_empty() {
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_limit_keeps_the_first_of_many() {
-        // A shuffle: multiples of a number without a common factor.
+        // A permutation: multiples of a number coprime to 5000.
         let rows = || {
             (0..5000_u16)
                 .map(|at| u32::from(at) * 1777 % 5000)

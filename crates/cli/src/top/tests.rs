@@ -1,5 +1,4 @@
-//! Groups of a frame: what their rates come to is what the rows come to, those that
-//! ended included.
+//! Groups of a frame: their rates add up to those of the rows, including sockets that ended.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -21,7 +20,7 @@ use super::*;
 
 const RATES: [&str; 2] = ["rate.bytes_sent_per_s", "rate.bytes_received_per_s"];
 
-/// Takes each row of a frame in several groupings, and adds up the rates of all.
+/// Adds each row of a frame to several groupings, and sums the rates of all rows.
 struct Sums<'s> {
     groups: Vec<Groups<'s>>,
     rates: [f64; 2],
@@ -60,7 +59,7 @@ fn grouped(by: &[&str]) -> Vec<Grouped> {
     by.iter().map(grouped).collect()
 }
 
-/// Feeds a frame to these groupings; each comes to what the rows come to.
+/// Feeds a frame to these groupings and checks that each adds up to the rows' total.
 fn check(by: &[&str], feed: impl FnOnce(&mut Sums<'_>)) -> (Vec<Vec<Object>>, [f64; 2], [f64; 2]) {
     let grouped = grouped(by);
     let mut texts: Vec<Vec<u8>> = vec![Vec::new(); by.len()];
@@ -85,7 +84,7 @@ fn check(by: &[&str], feed: impl FnOnce(&mut Sums<'_>)) -> (Vec<Vec<Object>>, [f
         assert_eq!(groups.iter().filter_map(|group| group["count"].as_u64()).sum::<u64>(), rows, "{by}");
         for (name, rate) in RATES.iter().zip(rates) {
             let sum = sum(&format!("sum({name})"));
-            // They are written with three digits behind the point.
+            // Rates are printed with three decimal places.
             let most = 0.001 * f64::from(u32::try_from(groups.len()).unwrap_or(u32::MAX)) + 0.001;
             assert!((sum - rate).abs() <= most, "{by}: {name} {sum} of {rate}: {groups:?}");
         }
@@ -122,7 +121,7 @@ fn sums_of_groups_are_those_of_the_rows() {
         let (active, end) = pairs.remove(0);
         held.push((holder(active), end));
     }
-    // Each holder has its program's name once it runs.
+    // A holder has the name of its program only once `exec` is done.
     for (child, _) in &held {
         let name = format!("/proc/{}/comm", child.id());
         assert!(until(|| std::fs::read(&name).is_ok_and(|name| name == b"sleep\n")));
@@ -136,7 +135,7 @@ fn sums_of_groups_are_those_of_the_rows() {
     let by = ["comm", "comm,pid", "remote.addr/24", "netns.title", "netns.title,comm", "state"];
     let (_, rates, _) = check(&by, |sums| look(&mut observer, sums));
     assert!(rates.iter().all(|rate| *rate == 0.0), "nothing is known of them: {rates:?}");
-    // Each moves another amount; a process and a pair of ends then end.
+    // Each connection moves a different amount; then a process and a pair of ends go away.
     for (number, (_, end)) in held.iter_mut().enumerate() {
         end.write_all(&vec![1; 3000 * (number + 1)]).expect("there is room");
     }
@@ -163,7 +162,8 @@ fn sums_of_groups_are_those_of_the_rows() {
     assert!(names(0, "socket.processes.comm").iter().any(|name| name.contains("sleep")), "{:?}", groups[0]);
     assert!(names(2, "remote.addr/24").len() >= 4, "{:?}", groups[2]);
     assert_eq!(names(3, "netns.title").len(), 2, "{:?}", groups[3]);
-    // The one that was killed had 3000 bytes; nothing of it is in the group of nobody.
+    // The killed process had 3000 bytes; the group of sockets without a process has none of
+    // them.
     let of_sleep =
         groups[0].iter().find(|group| group["socket.processes.comm"].to_string().contains("sleep"));
     assert_eq!(of_sleep.expect("it is there")["count"], 4, "{:?}", groups[0]);
@@ -173,7 +173,7 @@ fn sums_of_groups_are_those_of_the_rows() {
     }
 }
 
-/// A reply about a socket that has sent and received so many bytes.
+/// A reply about a socket that has sent and received this many bytes.
 fn reply(sent: u64, received: u64) -> Vec<u8> {
     // struct inet_diag_msg, then INET_DIAG_INFO (2) with struct tcp_info.
     let mut bytes = vec![0; 72];

@@ -1,4 +1,4 @@
-//! The condition to wait for: which states it concerns, and when it holds.
+//! The condition to wait for: the states it concerns, and when it holds.
 
 use clap::ArgMatches;
 use sockdiag::model::{State, StateSet, Table, TableSet};
@@ -16,8 +16,8 @@ pub(crate) enum Condition {
     Drained,
 }
 
-/// Tables whose sockets can listen in the state of that name.  Sockets of the
-/// others can be talked to while they are unconnected.
+/// Tables whose sockets must be in the state LISTEN to accept peers.  Sockets of other tables
+/// can be reached while they are unconnected.
 const CONNECTED: TableSet = TableSet::of(&[
     Table::Tcp,
     Table::Mptcp,
@@ -43,17 +43,16 @@ impl Condition {
         }
     }
 
-    /// The states that it is about.
+    /// The states that the condition concerns.
     ///
-    /// Closed means that the full socket is freed, so a TIME-WAIT record does
-    /// not count as one, nor does the record of a handshake that has not ended.
-    /// TCP sockets that are only bound do not count either: to list them costs
-    /// time for each connection of the machine.
+    /// Closed means that the full socket is freed, so a TIME-WAIT record does not count, nor
+    /// does the record of an unfinished handshake.  TCP sockets that are only bound do not
+    /// count either: listing them takes time for each connection of the machine.
     pub(crate) fn states(self, tables: TableSet) -> StateSet {
         const RECORDS: StateSet =
             StateSet::of(&[State::TimeWait, State::SynRecv, State::NewSynRecv, State::BoundInactive]);
         match self {
-            // In the state CLOSE the kernel would look for TCP connections, too.
+            // With the state CLOSE the kernel would search TCP connections, too.
             Self::Listening if tables.minus(CONNECTED).is_empty() => StateSet::only(State::Listen),
             Self::Listening => StateSet::LISTENING,
             Self::Established(_) => StateSet::only(State::Established),
@@ -62,8 +61,8 @@ impl Condition {
         }
     }
 
-    /// Whether it says that something is not there, so that one has to have
-    /// seen everything.
+    /// Whether the condition asserts that something is absent, so that everything must have
+    /// been visible.
     pub(crate) fn is_of_absence(self) -> bool {
         matches!(self, Self::Gone | Self::Drained)
     }
@@ -82,7 +81,7 @@ impl Condition {
         (rows >= self.enough()) != self.is_of_absence()
     }
 
-    /// What is the case instead, if it does not hold.
+    /// Describes the current situation if the condition does not hold.
     pub(crate) fn missed(self, rows: u64) -> String {
         match self {
             Self::Listening => "nothing listens".to_owned(),

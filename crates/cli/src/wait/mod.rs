@@ -42,11 +42,11 @@ use sight::{Answer, Sight};
 
 /// The columns of the sockets that were found.
 const COLUMNS: &str = "netid,state,local.addr,local.port,remote.addr,remote.port,processes";
-/// The same of listeners, which have no other end.
+/// The same for listeners, which have no peer.
 const LISTENER_COLUMNS: &str = "netid,local.addr,local.port,processes";
-/// And in several namespaces.
+/// Further columns with several namespaces.
 const NETNS_COLUMN: &str = "netns.name,netns.inode,";
-/// For how long looks may fail one after the other.
+/// For how long consecutive looks may fail.
 const FAILING: Duration = Duration::from_secs(1);
 
 /// Examples for the help text.
@@ -131,7 +131,7 @@ pub(crate) fn command() -> Command {
                 .help_heading("Output"),
         )
         .args(shown);
-    // The filter is the first of the two arguments without a name.
+    // The filter comes first of the two positional arguments.
     options::with_selection(command, false).arg(
         Arg::new("COMMAND")
             .last(true)
@@ -149,21 +149,21 @@ fn timeout(text: &str) -> Result<Option<Duration>, &'static str> {
     if text == "inf" { Ok(None) } else { time_span::parse(text).map(Some) }
 }
 
-/// Does it.
+/// Runs the sub-command.
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     let wait = Wait::of(matches)?;
     let answer = wait.answer()?;
     wait.finish(&answer, matches.get_many::<OsString>("COMMAND").into_iter().flatten())
 }
 
-/// A wait, as it was asked for.
+/// The wait that the command line asks for.
 struct Wait {
     condition: Condition,
     asked: Asked,
     selected: Selected,
     any: bool,
     quiet: bool,
-    /// The time to wait, and when it is over.
+    /// How long to wait, and when that is over.
     timeout: Option<Duration>,
     end: Option<Instant>,
     columns: String,
@@ -202,13 +202,13 @@ impl Wait {
             _ => Shape::Aligned,
         };
         let timeout = matches.get_one::<Option<Duration>>("timeout").copied().flatten();
-        // A time too long for the clock has no end.
+        // A timeout beyond the clock's range means no limit.
         let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let (any, quiet) = (matches.get_flag("any"), matches.get_flag("quiet"));
         Ok(Self { condition, asked, selected, any, quiet, timeout, end, columns, shape })
     }
 
-    /// Waits, until it is so or the time is up.
+    /// Waits until the condition holds or the time is up.
     fn answer(&self) -> Result<Answer, End> {
         // Report errors in them before waiting.
         let choices = over_time::choices(&self.columns, &self.selected)?;
@@ -231,7 +231,7 @@ impl Wait {
             sight.tell(&mut told);
             let holds = self.condition.holds(sight.rows);
             match &sight.failure {
-                // Rows before a failure are there all the same.
+                // Rows read before a failure still count.
                 Some(_) if holds && !self.condition.is_of_absence() => {}
                 Some(why) => {
                     let since = *failing_since.get_or_insert_with(Instant::now);
@@ -257,14 +257,14 @@ impl Wait {
                 return Err(self.time_is_up(&sight));
             }
             if is_first {
-                // While there is time: it takes longer than a look.
+                // Prepare now, while waiting anyway: it takes longer than a look.
                 let mut session = self.who(&choices)?;
                 session.prepare();
                 who = Some(session);
             }
             let mut cost = pace.lap();
             if std::mem::take(&mut is_first) {
-                // It opened and read what later ones keep.
+                // The first look also opened and read what later ones reuse.
                 cost = Duration::ZERO;
             }
             let left = self.end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
@@ -273,7 +273,7 @@ impl Wait {
         }
     }
 
-    /// A second look, which also finds out who it is.
+    /// Makes a second look, which also finds the processes to report.
     fn confirm(
         &self,
         who: &mut Option<Session>,
@@ -304,11 +304,11 @@ impl Wait {
         if !self.condition.is_of_absence() {
             return session.probe().map_or(News::None, News::of_listeners);
         }
-        // A socket that ended has no holder any more.
+        // The kernel reports closed sockets without their holders.
         if session.needs().has(Needs::PROCESSES) {
             return News::None;
         }
-        // In several namespaces, and where the kernel does not tell, polls have to do.
+        // With several namespaces, or if the kernel refuses to report, polling must do.
         let follow =
             Session::once(question(&self.asked, self.selected, Needs::NONE)).and_then(Session::follow);
         follow.map_or(News::None, News::of_ends)
@@ -323,13 +323,13 @@ impl Wait {
         let time = self.timeout.unwrap_or_default();
         let said = format!("{missed} after {time:?}");
         match &sight.unseen {
-            // It may be so where one could not look.
+            // The socket may be somewhere that could not be inspected.
             Some(unseen) => End::unseen(format!("{said}, as far as can be seen: {unseen}")),
             None => End::new(Status::TimeUp, said),
         }
     }
 
-    /// Says what was found, and runs the command, if there is one.
+    /// Prints what was found, and runs the command, if there is one.
     fn finish<'c>(
         &self,
         answer: &Answer,
@@ -353,7 +353,7 @@ impl Wait {
         let Some(program) = program else {
             return written.map_err(|error| End::unwritten(&error));
         };
-        // The standard library gives SIGPIPE back to what it runs.
+        // The standard library restores SIGPIPE for programs that it runs.
         let error = std::process::Command::new(program).args(command).exec();
         let status = match error.kind() {
             io::ErrorKind::NotFound => Status::NotFound,

@@ -1,7 +1,7 @@
 //! Events that make an early look worth its cost.
 //!
-//! Invariant: news only bring a look forward.  What they miss a later look
-//! sees, and what they bring forward in vain is bounded by the credit ([`Pace::has_credit_for_news`]).
+//! Invariant: news only make a look happen earlier.  A later look finds what news miss, and
+//! the credit ([`Pace::has_credit_for_news`]) bounds the looks that they trigger in vain.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,17 +10,17 @@ use sockdiag::{Event, Follow, Probe};
 
 use super::pace::{Meter, Pace, SHARE};
 
-/// The part of a core that probes may take, and what is left for looks.
+/// The part of a core that probes may use, and the part that remains for looks.
 const PROBES: f64 = SHARE * 0.8;
 const LOOKS: f64 = SHARE - PROBES;
-/// Sockets whose end is read before the next look, which is about all of them.
+/// Reports of closed sockets read before the next look: about all that arrive at once.
 const ENDS: u32 = 1000;
 
 /// The source of events.
 pub(super) enum News {
-    /// Nowhere.
+    /// There is no source.
     None,
-    /// The port is probed for a listener.
+    /// Probes of a port for a listener.
     Listeners(Box<Probe>, Meter),
     /// The kernel's reports of closed sockets.
     Ends(Box<Follow>),
@@ -35,12 +35,12 @@ impl News {
         Self::Ends(Box::new(follow))
     }
 
-    /// The meter for looks, which share a core with news.
+    /// The meter for looks, which share their part of a core with news.
     pub(super) fn looks(&self) -> Meter {
         Meter::of(if matches!(self, Self::Listeners(..)) { LOOKS } else { SHARE })
     }
 
-    /// Waits until it is time to look, or there are news.
+    /// Waits until the next look is due, or an event arrives.
     pub(super) fn wait(&mut self, pace: &mut Pace, pause: Duration) {
         let end = Instant::now() + pause;
         let left = || end.saturating_duration_since(Instant::now());
@@ -78,7 +78,7 @@ impl News {
     }
 }
 
-/// Waits for a socket to end, no longer than this; reads those that ended with it.
+/// Waits up to `pause` for a socket to end, then reads the further reports that are queued.
 fn ends(follow: &mut Follow, pause: Duration) -> bool {
     let mut next = |wait| matches!(follow.next(Some(wait)), Ok(Event::Ended(_) | Event::Lost { .. }));
     if !next(pause) {

@@ -1,37 +1,38 @@
 //! How often to look, so that waiting stays cheap.
 //!
-//! What is done costs processor time, which is measured, the kernel's part
-//! included, and the pause after it follows from that.  Where a dump of
-//! listeners takes 80 us and may take 0.4 % of a core, it is made every 20 ms.
+//! Looks cost processor time, including time in the kernel.  It is measured, and the pause
+//! after a look depends on it.  If a dump of listeners takes 80 us and may use 0.4 % of a
+//! core, one is made every 20 ms.
 //!
-//! Most waits are short: a server was just started.  So at first looks may take
-//! [`FASTER`] times their share, until [`CREDIT`] is used up; together that is
-//! less than half a per cent of a core over a minute.
+//! Most waits are short: a server was just started.  So looks may at first use [`FASTER`]
+//! times their share, until [`CREDIT`] is used up; over a minute that adds up to less than
+//! half a per cent of a core.
 //!
-//! Invariant: at any time no more was spent than [`SHARE`] of the time that
-//! passed, [`CREDIT`] and [`NEWS`]; only [`LONGEST`] may raise it, for looks that cost
+//! Invariant: at any time the processor time used is at most [`SHARE`] of the elapsed time,
+//! plus [`CREDIT`] and [`NEWS`].  Only [`LONGEST`] may exceed it, for looks that cost more
+//! than 40 ms.
 //! more than 40 ms.
 
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// The part of one core that waiting may take in the long run.
+/// The part of one core that waiting may use in the long run.
 pub(super) const SHARE: f64 = 0.0038;
-/// Processor time that may be spent beyond that, starting up included.
+/// Processor time allowed beyond that, including start-up.
 const CREDIT: Duration = Duration::from_millis(40);
-/// What may be spent beyond both on news, which may turn out to be none.
+/// Processor time allowed beyond both for looks triggered by news, which may be in vain.
 const NEWS: Duration = Duration::from_millis(10);
-/// How much faster looks come while there is credit.
+/// How much more often looks are made while there is credit.
 const FASTER: f64 = 4.0;
-/// The shortest pause: to look more often would bring nothing.
+/// The shortest pause: looking more often would gain nothing.
 const SHORTEST: Duration = Duration::from_millis(2);
 /// The longest pause.
 const LONGEST: Duration = Duration::from_secs(10);
-/// How much of an average a new cost makes.
+/// The weight of a new cost in the moving average.
 const WEIGHT: f64 = 0.125;
 
-/// Processor time as it is spent.
+/// Measures the processor time used.
 #[derive(Debug)]
 pub(super) struct Pace {
     began: Instant,
@@ -40,60 +41,60 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Begins to measure.
+    /// Starts measuring.
     pub(super) fn begin() -> Self {
         Self { began: Instant::now(), at_lap: processor_time() }
     }
 
-    /// What was spent since the last lap.
+    /// The processor time used since the last call.
     pub(super) fn lap(&mut self) -> Duration {
         let now = processor_time();
         now.saturating_sub(std::mem::replace(&mut self.at_lap, now))
     }
 
-    /// The time until what was spent is within its bounds again, if it is not.
+    /// How long to pause until the time used is within its bounds again.
     pub(super) fn owed(&self) -> Duration {
         owed(self.at_lap.saturating_sub(NEWS), self.began.elapsed()).min(LONGEST)
     }
 
-    /// Whether more may be spent than the share.
+    /// Whether more than the share may be used.
     pub(super) fn has_credit(&self) -> bool {
         has_credit(self.at_lap, self.began.elapsed())
     }
 
-    /// Whether a look may be brought forward because of news.
+    /// Whether news may trigger an early look.
     pub(super) fn has_credit_for_news(&self) -> bool {
         has_credit(self.at_lap.saturating_sub(NEWS), self.began.elapsed())
     }
 }
 
-/// Whether so much, spent in this time, leaves credit.
+/// Whether `spent`, used during `passed`, leaves credit.
 fn has_credit(spent: Duration, passed: Duration) -> bool {
     spent < passed.mul_f64(SHARE).saturating_add(CREDIT)
 }
 
-/// The time after which so much, spent in this time, is within share and credit.
+/// How long until `spent`, used during `passed`, is within share and credit.
 fn owed(spent: Duration, passed: Duration) -> Duration {
     let within = Duration::try_from_secs_f64(spent.saturating_sub(CREDIT).as_secs_f64() / SHARE);
     within.unwrap_or(Duration::MAX).saturating_sub(passed)
 }
 
-/// What one kind of look costs, and how long to pause after it.
+/// The average cost of one kind of look, and the pause after it.
 #[derive(Debug)]
 pub(super) struct Meter {
-    /// The part of one core that it may take.
+    /// The part of one core that it may use.
     share: f64,
-    /// What one costs on average, in seconds.
+    /// The average cost of a look, in seconds.
     average: Option<f64>,
 }
 
 impl Meter {
-    /// For what may take this part of a core.
+    /// A meter for looks that may use this part of a core.
     pub(super) fn of(share: f64) -> Self {
         Self { share, average: None }
     }
 
-    /// The pause after one of this cost.
+    /// The pause after a look of this cost.
     pub(super) fn pause(&mut self, cost: Duration, has_credit: bool) -> Duration {
         let cost = cost.as_secs_f64();
         let average = self.average.map_or(cost, |average| average + (cost - average) * WEIGHT);
@@ -115,11 +116,11 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_mins(1);
 
-    /// The part of a core that looks take over a time, where the one of this
-    /// number costs so many microseconds.
+    /// The part of a core that looks use over a time, if look number N costs `cost(N)`
+    /// microseconds.
     fn share(over: Duration, cost: impl Fn(u64) -> u64) -> f64 {
         let mut meter = Meter::of(SHARE);
-        // To start up takes some, too.
+        // Starting up takes processor time, too.
         let (mut spent, mut passed, mut number) = (Duration::from_millis(8), Duration::ZERO, 0);
         while passed < over {
             let cost = Duration::from_micros(cost(number));
@@ -136,14 +137,14 @@ mod tests {
             let share = share(MINUTE, |_| micros);
             assert!(share < 0.005 && (micros == 10 || share > 0.0038), "{micros} us: {share}");
         }
-        // One in a hundred is slow, or looks become slower by and by.
+        // One look in a hundred is slow, or looks gradually become slower.
         assert!(share(MINUTE, |at| if at % 100 == 0 { 5000 } else { 50 }) < 0.0055);
         assert!(share(MINUTE, |at| 20 + at / 20) < 0.005);
         let ten = share(MINUTE * 10, |_| 80);
         assert!((0.0037..0.0040).contains(&ten), "{ten}");
     }
 
-    /// On a busy machine a look may cost many times what those before did.
+    /// On a busy machine a look may cost many times more than those before.
     #[test]
     fn what_was_spent_beyond_the_bounds_is_waited_for() {
         let ms = Duration::from_millis;

@@ -1,4 +1,4 @@
-//! What a look sees: how many sockets match, and what may be hidden.
+//! The result of a look: how many sockets match, and what may be hidden.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -13,20 +13,20 @@ use sockdiag_render::columns::{Columns, Shape};
 
 use crate::end::End;
 
-/// What a look saw.
+/// The result of a look.
 #[derive(Debug, Default)]
 pub(super) struct Sight {
-    /// Sockets that match, counted up to what decides.
+    /// Matching sockets, counted only up to the number that decides.
     pub(super) rows: u64,
     /// Why a table could not be read to its end.
     pub(super) failure: Option<String>,
-    /// A namespace that was asked for and is not there any more.
+    /// A selected namespace that no longer exists.
     pub(super) gone: Option<String>,
-    /// What may hide further sockets that match.
+    /// Why further matching sockets may be hidden.
     pub(super) unseen: Option<String>,
     /// Whether the table changed while it was read.
     interrupted: bool,
-    /// What is worth saying.
+    /// Messages to print.
     said: Vec<String>,
 }
 
@@ -61,12 +61,12 @@ impl Sight {
         sight
     }
 
-    /// Whether everything was seen.
+    /// Whether everything was visible.
     pub(super) fn is_whole(&self) -> bool {
         self.failure.is_none() && self.gone.is_none() && self.unseen.is_none() && !self.interrupted
     }
 
-    /// Says on standard error what was not said before.
+    /// Prints the messages that were not printed before, on standard error.
     pub(super) fn tell(&self, told: &mut Vec<String>) {
         for text in &self.said {
             if !told.contains(text) {
@@ -77,7 +77,7 @@ impl Sight {
     }
 }
 
-/// Counts rows, until there are enough.
+/// Counts rows until there are enough.
 struct Counted {
     rows: u64,
     enough: u64,
@@ -92,21 +92,21 @@ impl Sink for Counted {
     }
 }
 
-/// What a second look confirmed.
+/// The result of the second look, which confirms the first.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// Sockets that match, all of them.
+    /// All matching sockets, fully counted.
     pub(super) rows: u64,
     /// Whether everything was seen.
     pub(super) is_whole: bool,
-    /// Of how many services they are: places with a port or a name of their own.
+    /// The number of services: different ports or names.
     pub(super) services: usize,
-    /// The sockets, as they are shown.
+    /// The sockets, formatted for output.
     pub(super) report: Vec<u8>,
 }
 
 impl Answer {
-    /// Looks at all that match.
+    /// Looks at all matching sockets.
     pub(super) fn look(
         session: &mut Session,
         choices: Vec<Choice>,
@@ -133,19 +133,19 @@ impl Answer {
     }
 }
 
-/// Shows rows, and tells services apart.
+/// Formats rows and counts distinct services.
 struct Shown<'r> {
     rows: u64,
     services: HashSet<(Option<i128>, Service)>,
     columns: Columns<'r>,
 }
 
-/// Where a service is reached, within its namespace.
+/// What identifies a service within its namespace.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Service {
-    /// At whatever addresses: one for each address family, or several, are one service.
+    /// A port at any address: sockets of both families or several addresses are one service.
     Port(u16),
-    /// By the name of a unix socket, or whatever else names one.
+    /// The name of a unix socket, or another name.
     Name(String),
     /// A socket without a name.
     Inode(Option<u32>),

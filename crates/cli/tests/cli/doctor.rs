@@ -1,4 +1,4 @@
-//! `sockdiag doctor`: what it says of sockets that are well and of some that are not.
+//! `sockdiag doctor`: what it reports for healthy sockets and for some with problems.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -13,14 +13,14 @@ use super::over_time::{objects, within};
 use super::screen::Tmux;
 use super::{OURS, code, run, text};
 
-/// Runs it in a namespace.
+/// Runs the doctor in a namespace.
 fn asked(namespace: &Namespace, words: &[&str]) -> Output {
     let mut command = namespace.command(OURS);
     command.arg("doctor").args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.output().unwrap_or_else(|error| panic!("{words:?}: {error}"))
 }
 
-/// The document of a run, which is of the schema that the program itself prints.
+/// The JSON document of a run, in schema version 1.
 fn document(out: &Output) -> Value {
     let value: Value = serde_json::from_slice(&out.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}{}", text(&out.stdout), text(&out.stderr)));
@@ -72,12 +72,12 @@ fn words_about_states_are_conditions_too() {
     }
 }
 
-/// A listener whose process accepts nobody and whose queue is full, and who tries to connect.
+/// A listener that accepts nobody and whose queue is full, and clients that keep connecting.
 pub(super) struct FullQueue {
     pub(super) addr: SocketAddr,
     listener: Option<TcpListener>,
     _first: Vec<TcpStream>,
-    /// They wait for the answer to a SYN that is dropped.
+    /// Threads that wait for the answer to a SYN that the kernel drops.
     more: Vec<JoinHandle<std::io::Result<TcpStream>>>,
 }
 
@@ -97,7 +97,7 @@ impl FullQueue {
 
 impl Drop for FullQueue {
     fn drop(&mut self) {
-        // From now on SYNs are refused.
+        // From now on the kernel refuses SYNs, so the threads end.
         self.listener = None;
         for thread in self.more.drain(..) {
             let _ = thread.join();
@@ -125,7 +125,7 @@ fn a_full_accept_queue_is_critical_and_has_an_owner() {
     assert!(explained.iter().any(|of| of["id"] == "listen-drops"), "{finding}");
     let out = asked(&namespace, &["--for", "500ms"]);
     assert!(text(&out.stdout).contains("The accept queue of 127.0.0.1"), "{}", text(&out.stdout));
-    // Another condition, another answer.
+    // This filter excludes the listener, so there is no finding.
     let out = asked(&namespace, &["--for", "300ms", "--json", "sport = :9"]);
     assert!(found(&self::document(&out), "accept-queue-overflow").is_none());
 }
@@ -151,7 +151,7 @@ fn top_shows_what_was_found_of_each_socket() {
         "{rows:?}"
     );
     assert!(last[1]["doctor"].is_null(), "{rows:?}");
-    // What it finds is known behind the filter; others that show sockets have no doctor.
+    // Findings are computed after filtering, and only top can show them.
     for (words, why) in [
         ("top --once doctor.severity = 3", "cannot be used in a filter, since it is computed afterwards"),
         ("watch --fields doctor.finding", "only sockdiag top can show what the doctor found"),
@@ -162,7 +162,7 @@ fn top_shows_what_was_found_of_each_socket() {
     }
 }
 
-/// The same on a terminal: the preset has it, and the details of a socket say more.
+/// The same on a terminal: the preset shows findings, and a socket's details say more.
 #[test]
 fn the_screen_shows_what_was_found() {
     let Some(namespace) = super::namespace() else { return };
@@ -174,7 +174,7 @@ fn the_screen_shows_what_was_found() {
     tmux.shows("critical: accept-queue-overflow");
     tmux.shows("next");
     tmux.keys(&["Escape", "1", "Enter"]);
-    // Where nothing but the details shows it, too.
+    // The details show findings also with a preset that has none.
     tmux.shows("critical: accept-queue-overflow");
 }
 
@@ -256,7 +256,8 @@ fn rules_of_a_user_are_judged_and_wrong_ones_refused_with_the_place() {
     assert_eq!(code(&run(&["doctor", "--rules", "/nowhere"])), 3);
 }
 
-/// What asks for nothing that exists, and what is judged elsewhere.
+/// The doctor exits with 3 for invalid arguments; top and wait exit with 2 for fields that
+/// only the doctor computes.
 #[test]
 fn who_asks_wrongly_has_seen_nothing() {
     for words in [&["doctor", "--fro", "1s"][..], &["doctor", "sport", "=", "="], &["doctor", "--for", "0"]] {
@@ -303,7 +304,7 @@ fn without_privilege_it_says_what_it_could_not_see() {
 const BEGIN: &str = "<!-- begin: sockdiag generate diagnoses -->\n";
 const END: &str = "<!-- end -->\n";
 
-/// `SOCKDIAG_WRITE_GOLDENS=1` writes it anew.
+/// `SOCKDIAG_WRITE_GOLDENS=1` writes the page again.
 #[test]
 fn the_page_of_diagnoses_is_current() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/diagnoses.md");

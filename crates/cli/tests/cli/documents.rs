@@ -52,10 +52,10 @@ fn every_document_is_made_and_installed() {
     assert_eq!(code(&out), 5, "{}", text(&out.stderr));
 }
 
-/// What a shell is offered for the last of these words.
+/// The candidates that a shell gets for the last of these words.
 fn offered(words: &[&str]) -> String {
     let mut command = Command::new(OURS);
-    // As the script for fish asks.
+    // Asks as the completion script for fish does.
     command.env("SOCKDIAG_COMPLETE", "fish").args(["--", "sockdiag"]).args(words);
     let out = command.output().expect("it runs");
     assert_eq!(code(&out), 0, "{}", text(&out.stderr));

@@ -1,7 +1,7 @@
-//! How sockets end, as `sockdiag watch` tells it.
+//! How sockets end, as `sockdiag watch` reports it.
 //!
-//! Everything here lives and dies between two looks, so that only what the kernel
-//! tells of an end, and what is left of it, is there to judge by.
+//! All sockets here open and close between two looks, so the kernel's report of the end, and
+//! what remains afterwards, is the only evidence.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -15,11 +15,11 @@ use super::over_time::{connection, ended as output, objects, started, within};
 use super::screen::Tmux;
 use super::{OURS, code, text};
 
-/// The ends that `watch` tells of while `work` is done in the namespace.
+/// The ends that `watch` reports while `work` runs in the namespace.
 pub(super) fn ends(namespace: &Namespace, words: &str, work: impl FnOnce() + Send) -> Vec<Value> {
     let child = started(namespace, &format!("watch --jsonl --interval 10s --for 1s {words}"));
     assert!(until(|| namespace.followers().is_ok_and(|followers| followers.len() == 1)));
-    // The first look.
+    // Gives the first look time to finish.
     std::thread::sleep(Duration::from_millis(300));
     within(namespace, work);
     let out = child.wait_with_output().expect("it ends");
@@ -66,7 +66,7 @@ fn who_closed_first_is_told_of_what_no_look_saw() {
             ["closed-by-peer", "closed-by-us"]
         };
         assert_eq!((rows.len(), [of(true), of(false)]), (2, want.map(str::to_owned)), "{rows:?}");
-        // The FIN counts as a byte, and the SYN of the client.
+        // The FIN counts as a byte, and so does the client's SYN.
         let sent = rows.iter().find(|row| row["local"]["port"] == port).expect("found above");
         assert_eq!((&sent["tcp"]["bytes_sent"], &sent["tcp"]["bytes_acked"]), (&86.into(), &88.into()));
     }
@@ -76,16 +76,17 @@ fn who_closed_first_is_told_of_what_no_look_saw() {
 fn a_refused_connection_has_failed() {
     let Some(namespace) = super::namespace() else { return };
     let rows = ends(&namespace, "", || {
-        // A port of which nobody else is told while it is free.
+        // A port that the kernel gives to nobody else while it is free.
         let free = TcpListener::bind("127.0.0.1:0").expect("lo is up").local_addr().expect("bound");
         TcpStream::connect(free).expect_err("nobody listens");
-        // The same without waiting: it keeps what the other has lost.
+        // A non-blocking connect: its socket keeps details that the blocking one loses by
+        // failing.
         TcpStream::connect_timeout(&free, Duration::from_secs(5)).expect_err("nobody listens");
     });
     assert_eq!(rows.iter().map(ended).collect::<Vec<_>>(), ["failed"; 2], "{rows:?}");
 }
 
-/// Ends are chosen by the states that openings are chosen by.
+/// The states that select which openings are shown also select which ends are shown.
 #[test]
 fn what_would_not_have_opened_does_not_end() {
     let Some(namespace) = super::namespace() else { return };
@@ -105,7 +106,8 @@ fn what_would_not_have_opened_does_not_end() {
     }
 }
 
-/// What nobody saw with its processes is not taken for what a condition denies.
+/// A socket whose processes are unknown does not match a condition on processes; watch says
+/// so.
 #[test]
 fn a_condition_on_processes_says_what_it_leaves_out() {
     let Some(namespace) = super::namespace() else { return };
@@ -113,7 +115,7 @@ fn a_condition_on_processes_says_what_it_leaves_out() {
         let child = started(&namespace, &format!("watch --interval 10s --for 1s {words}"));
         assert!(until(|| namespace.followers().is_ok_and(|followers| followers.len() == 1)));
         std::thread::sleep(Duration::from_millis(300));
-        // The first end brings a look, which may see one or the other alive.
+        // The first end triggers a look, which may still see one or the other alive.
         within(&namespace, || (0..30).for_each(|_| drop(used())));
         let out = child.wait_with_output().expect("it ends");
         let stderr = text(&out.stderr);
@@ -141,7 +143,7 @@ fn a_frame_counts_what_came_and_went() {
     assert!(once.contains(" frame 0: 1 socket; rates compare two frames\n"), "{once}");
 }
 
-/// Text is for people, the rest for programs.
+/// Text output has units for people; the other formats have plain numbers.
 #[test]
 fn amounts_have_units_in_text_alone() {
     let Some(namespace) = super::namespace() else { return };
@@ -165,7 +167,7 @@ fn amounts_have_units_in_text_alone() {
     assert!(group.contains("max(rtt)  max(queue)"), "{group}");
 }
 
-/// Who stops it at a terminal is told what it saw.
+/// Interrupted on a terminal, watch prints what it saw.
 #[test]
 fn a_watch_that_is_stopped_says_what_it_saw() {
     let Some(namespace) = super::namespace() else { return };
@@ -217,6 +219,6 @@ fn what_cannot_go_together_is_refused_and_lists_are_given() {
         assert_eq!((code(&out), text(&out.stderr).as_str()), (0, ""), "{words}");
         assert!(text(&out.stdout).contains(listed), "{words}: {}", text(&out.stdout));
     }
-    // A share is also taken in percent.
+    // A share may also be given in percent.
     assert_eq!(code(&super::run(&["top", "--once", "share.network > 50%"])), 0);
 }

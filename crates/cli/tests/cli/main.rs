@@ -1,6 +1,6 @@
-//! The program `sockdiag`, as it is run: help and documents, and waits.
+//! Tests that run the program `sockdiag`: help and documents, top and watch, and waits.
 //!
-//! Sockets are made in network namespaces of the tests' own.
+//! Sockets are made in network namespaces of the tests.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -28,7 +28,7 @@ fn namespace() -> Option<Namespace> {
     Namespace::or_skip()
 }
 
-/// Runs the program where the calling thread is.
+/// Runs the program in the namespace of the calling thread.
 fn run(words: &[&str]) -> Output {
     let mut command = Command::new(OURS);
     command.args(words).stdin(Stdio::null());

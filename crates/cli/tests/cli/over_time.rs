@@ -40,7 +40,7 @@ pub(super) fn connection(namespace: &Namespace) -> (TcpListener, TcpStream, TcpS
     })
 }
 
-/// The objects of an output, a line each.
+/// The JSON objects of an output, one per line.
 pub(super) fn objects(text: &str) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
@@ -52,7 +52,7 @@ fn rates_come_with_the_second_frame() {
     let Some(namespace) = super::namespace() else { return };
     let (_listener, mut client, mut server) = connection(&namespace);
     let child = started(&namespace, "top --iterations 3 --interval 400ms --jsonl");
-    // So many bytes in all, none of them before the first frame.
+    // The total sent, all of it after the first frame.
     std::thread::sleep(Duration::from_millis(200));
     let sent = 40_000.0;
     for _ in 0..4 {
@@ -76,7 +76,7 @@ fn rates_come_with_the_second_frame() {
         }
         assert!(row["socket"].get("processes").is_some(), "{row}");
     }
-    // Looks are not exactly that far from each other on a busy machine.
+    // On a busy machine the interval between looks is not exact.
     assert!((0.5..1.6).contains(&(moved / sent)), "{moved} of {sent}");
 }
 
@@ -183,7 +183,7 @@ fn what_cannot_be_meant_is_said_at_once() {
     }
 }
 
-/// The standard library opens /dev/null in its place.
+/// The standard library opens /dev/null in place of a closed output, which must not hide it.
 #[test]
 fn a_closed_output_is_a_failure() {
     let run = |words: &str| {
@@ -244,7 +244,7 @@ fn a_socket_that_opens_changes_and_closes_is_a_line_each() {
     drop((client, server));
     let closed = next("closed");
     assert!(closed["socket"]["age_ms"].is_number(), "{closed}");
-    // The server closed first, and both did in order.
+    // The server closed first, and both ends closed in order.
     let ended = closed["socket"]["ended"].as_str().expect("it says how");
     assert!(["closed-by-us", "closed-by-peer"].contains(&ended), "{closed}");
     child.kill().expect("it runs");
@@ -265,13 +265,13 @@ fn nothing_is_written_while_nothing_happens() {
     }
 }
 
-/// Waits until so many programs listen to the ends of sockets there, and have looked.
+/// Waits until this many programs are subscribed to closed sockets, and have looked once.
 fn listening(namespace: &Namespace, programs: usize) {
     assert!(until(|| namespace.followers().is_ok_and(|followers| followers.len() == programs)));
     std::thread::sleep(Duration::from_millis(400));
 }
 
-/// What ended, and what is left in TIME-WAIT, is marked in each form of `top`.
+/// Closed sockets, and those left in TIME-WAIT, are marked in each format of `top`.
 #[test]
 fn what_ended_is_marked() {
     let Some(namespace) = super::namespace() else { return };
@@ -285,7 +285,7 @@ fn what_ended_is_marked() {
     std::thread::sleep(Duration::from_millis(400));
     drop(server);
     let [json, csv, aligned] = children.map(|child| text(&child.wait_with_output().expect("it ends").stdout));
-    // The kernel tells of each end once, whatever becomes of the connection then.
+    // The kernel reports each end once, even if the connection continues in TIME-WAIT.
     let marks = |rows: &[Value], port: u16, state: &str| -> Vec<String> {
         let rows = rows.iter().filter(|row| row["local"]["port"] == port && row["socket"]["state"] == state);
         rows.map(|row| row["socket"]["ended"].as_str().unwrap_or("-").to_owned()).collect()
@@ -304,7 +304,7 @@ fn what_ended_is_marked() {
     assert!(aligned.contains("closed-by-peer") && aligned.contains("TIME-WAIT"), "{aligned}");
     let only = objects(&text(&only.wait_with_output().expect("it ends").stdout));
     assert_eq!((only.len(), marks(&only, to, "UNCONN").len()), (1, 1), "{only:?}");
-    // And in the lines of watch, for people.
+    // The text output of watch marks them too.
     let watch = started(&namespace, "watch --interval 150ms --for 2s");
     listening(&namespace, 1);
     let (_listener, client, server) = connection(&namespace);
@@ -323,8 +323,8 @@ fn milliseconds(time: &str) -> f64 {
     clock.split(':').fold(0.0, |all, part| all * 60.0 + part.parse::<f64>().expect("a number")) * 1000.0
 }
 
-/// A program that is stopped for a while shows the rate over all of that while, and
-/// none that is negative or absurd.
+/// A program that is stopped for a while shows the rate over the whole time, never a negative
+/// or absurd one.
 #[test]
 fn an_observer_that_is_suspended_shows_true_rates() {
     let Some(namespace) = super::namespace() else { return };
@@ -336,7 +336,7 @@ fn an_observer_that_is_suspended_shows_true_rates() {
     let since = Instant::now();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     let start = now.as_secs_f64() % 86_400.0 * 1000.0;
-    // What was sent by when, in milliseconds of the day.
+    // How many bytes were sent by when, in milliseconds of the day.
     let sent: Mutex<Vec<(f64, f64)>> = Mutex::new(Vec::new());
     let out = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -367,7 +367,7 @@ fn an_observer_that_is_suspended_shows_true_rates() {
         rows.iter().map(|row| milliseconds(row["time"].as_str().expect("a time"))).collect();
     assert_eq!(rows.len(), 16, "{}", text(&out.stdout));
     let (mut sum, mut longest) = (0.0, 0.0_f64);
-    // A frame says when its look began; on a busy machine that takes its time.
+    // A frame carries the time when its look began; the look takes time on a busy machine.
     const LATE: f64 = 80.0;
     for (frame, pair) in times.windows(2).enumerate() {
         let rates = &rows[frame + 1]["rate"];
@@ -387,8 +387,8 @@ fn an_observer_that_is_suspended_shows_true_rates() {
     assert!((sum - made).abs() < 0.05 * made, "{sum} of {made}");
 }
 
-/// Connections of a few milliseconds beside a watcher: what it shows and counts is
-/// what was made.  (`cargo xtask closings` makes 100,000.)
+/// Connections of a few milliseconds beside a watcher: what it shows and counts as lost is
+/// exactly what was made.  (`cargo xtask closings` makes 100,000.)
 fn closings_add_up(plan: Plan) {
     if super::namespace().is_none() {
         return;
@@ -405,7 +405,7 @@ fn closings_shown_are_those_that_were_made() {
     closings_add_up(Plan { connections: 15_000, per_second: 7_500, stalled: Duration::ZERO });
 }
 
-/// Its messages are lost when the kernel's queue for them is full.
+/// The kernel drops messages to a stopped watcher once its queue is full.
 #[test]
 fn closings_shown_and_lost_are_those_that_were_made() {
     closings_add_up(Plan { connections: 35_000, per_second: 10_000, stalled: Duration::from_secs(5) });
@@ -436,7 +436,7 @@ fn bad_days_are_said() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
     let out = Command::new(OURS).args(["top", "--once"]).stdout(full).output().expect("it runs");
     assert_eq!(code(&out), 5, "{}", text(&out.stderr));
-    // A reader that goes away ends it.
+    // The program ends when its reader goes away.
     let Some(namespace) = super::namespace() else { return };
     let mut child = started(&namespace, "top --interval 20ms");
     drop(child.stdout.take());

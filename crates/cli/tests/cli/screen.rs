@@ -1,5 +1,4 @@
-//! `sockdiag top` on a terminal, end to end: keys are typed in tmux, and what stands
-//! on the screen is read.
+//! `sockdiag top` on a terminal, end to end: the tests type keys in tmux and read the screen.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -15,14 +14,14 @@ use super::OURS;
 /// How long something may take to appear on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A tmux of its own in a namespace, with one terminal.
+/// A tmux server in a namespace, with one terminal.
 pub(super) struct Tmux<'n> {
     namespace: &'n Namespace,
     folder: PathBuf,
 }
 
 impl<'n> Tmux<'n> {
-    /// Runs these words of a shell there; `None` without tmux.
+    /// Runs a shell command there; `None` without tmux.
     pub(super) fn start(namespace: &'n Namespace, name: &str, size: (u16, u16), words: &str) -> Option<Self> {
         let found = Command::new("tmux").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
         if !found.is_ok_and(|status| status.success()) {
@@ -54,7 +53,7 @@ impl<'n> Tmux<'n> {
         self.tmux(&[&["send-keys"], keys].concat());
     }
 
-    /// Letters as they are.
+    /// Types text literally.
     fn typed(&self, text: &str) {
         self.tmux(&["send-keys", "-l", text]);
     }
@@ -63,7 +62,7 @@ impl<'n> Tmux<'n> {
         self.tmux(&["capture-pane", "-p"])
     }
 
-    /// Waits until the screen is so.
+    /// Waits until a condition holds for the screen.
     fn until(&self, what: &str, mut is_so: impl FnMut(&str) -> bool) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -80,7 +79,7 @@ impl<'n> Tmux<'n> {
         self.until(text, |screen| screen.contains(text))
     }
 
-    /// The process of the program.
+    /// The process id of the program.
     fn pid(&self) -> i32 {
         let shell = self.tmux(&["display-message", "-p", "#{pane_pid}"]);
         let children = format!("/proc/{0}/task/{0}/children", shell.trim());
@@ -103,7 +102,7 @@ impl Drop for Tmux<'_> {
     }
 }
 
-/// Connections to a listener of the namespace; the first of each is the client.
+/// Connections to a listener in the namespace, each as client and server.
 pub(super) fn connections(namespace: &Namespace, count: usize) -> (TcpListener, Vec<(TcpStream, TcpStream)>) {
     let made = namespace.with(|| {
         let listener = TcpListener::bind("127.0.0.1:4321").expect("lo is up");
@@ -121,7 +120,7 @@ fn port(stream: &TcpStream) -> u16 {
     stream.local_addr().expect("bound").port()
 }
 
-/// The line of the screen that begins with this sign.
+/// The line of the screen that starts with this sign.
 fn line_of<'s>(screen: &'s str, sign: &str) -> Option<&'s str> {
     screen.lines().skip(3).find(|line| line.starts_with(sign))
 }
@@ -136,7 +135,7 @@ fn every_key_of_the_help_does_what_it_says() {
     };
     let ports: Vec<u16> = pairs.iter().map(|(client, _)| port(client)).collect();
     tmux.shows("16 sockets");
-    // Rates: one of them sends.
+    // One connection sends, so rates appear.
     let (client, server) = &mut pairs[0];
     tmux.until("a rate", |screen| {
         client.write_all(&[1; 12_000]).expect("it is read");
@@ -169,7 +168,7 @@ fn every_key_of_the_help_does_what_it_says() {
         assert!(help.contains(keys), "{keys}: {help}");
     }
     tmux.keys(&["Escape"]);
-    // Presets and orders.
+    // Selects presets and reverses the order.
     tmux.keys(&["2"]);
     tmux.shows("sort tcp.rtt_us down");
     tmux.shows("min_rtt");
@@ -179,7 +178,7 @@ fn every_key_of_the_help_does_what_it_says() {
     tmux.shows("sort tcp.rttvar_us down");
     tmux.keys(&["<"]);
     tmux.shows("sort tcp.rtt_us down");
-    // Any field: as the order, as a column and not, as what is grouped by.
+    // Any field can be the sort order, an added or removed column, or the grouping.
     tmux.keys(&["o"]);
     tmux.typed("pacing_rate");
     tmux.shows("search: pacing_rate");
@@ -204,7 +203,7 @@ fn every_key_of_the_help_does_what_it_says() {
     tmux.until("no groups", |screen| !screen.contains("  by "));
     tmux.keys(&["2"]);
     tmux.shows("sort tcp.rtt_us down");
-    // Filters: one that is refused, one that is completed, one that is taken.
+    // An invalid filter, a completed one, and a valid one.
     tmux.keys(&["/"]);
     tmux.typed("nonsense");
     tmux.keys(&["Enter"]);
@@ -217,7 +216,7 @@ fn every_key_of_the_help_does_what_it_says() {
     tmux.keys(&["Enter"]);
     let taken = tmux.shows(" 8 sockets");
     assert!(taken.contains("/sport = :4321"), "{taken}");
-    // Refused, it leaves the old one.
+    // An invalid filter leaves the old one in force.
     tmux.keys(&["/"]);
     tmux.typed(" and");
     tmux.keys(&["Enter"]);
@@ -226,7 +225,7 @@ fn every_key_of_the_help_does_what_it_says() {
     tmux.shows("/sport = :4321");
     tmux.keys(&["/", "C-u", "Enter"]);
     tmux.shows("16 sockets");
-    // Moves.
+    // Moving the selection.
     tmux.keys(&["1"]);
     tmux.keys(&["End"]);
     let last = tmux.until("the last line", |screen| line_of(screen, ">").is_some());
@@ -237,7 +236,7 @@ fn every_key_of_the_help_does_what_it_says() {
         line_of(screen, ">").is_some_and(|line| Some(line) != line_of(&second, ">"))
     });
     tmux.keys(&["PageUp"]);
-    // Groups: folded, unfolded.
+    // Groups, folded and unfolded.
     tmux.keys(&["g"]);
     tmux.shows("by process");
     tmux.shows("1 group of 16 sockets");
@@ -248,14 +247,14 @@ fn every_key_of_the_help_does_what_it_says() {
     tmux.shows("▾ ");
     tmux.keys(&["G", "G", "G", "G", "G"]);
     tmux.until("no groups", |screen| !screen.contains("  by "));
-    // Details.
+    // Details of a socket.
     tmux.keys(&["Home", "Enter"]);
     let details = tmux.shows("socket.state");
     tmux.until("rates", |screen| screen.lines().any(|line| line.starts_with("sent ")));
     tmux.until("bars", |screen| screen.contains('▁') || screen.contains('█'));
     tmux.keys(&["PageDown"]);
     tmux.until("further down", |screen| screen != details && !screen.contains("retrans  "));
-    // Both ends, as both are here: who holds the other one.
+    // The details include the other end and its holder, as it is on this machine.
     tmux.keys(&["Home"]);
     tmux.until("the other end", |screen| {
         let mut lines = screen.lines().skip_while(|line| !line.contains("the other end, on this machine"));
@@ -266,7 +265,7 @@ fn every_key_of_the_help_does_what_it_says() {
     tmux.until("the last", |screen| !screen.contains("the other end, on this machine"));
     tmux.keys(&["Escape"]);
     tmux.shows("/ to filter");
-    // Pause and steps.
+    // Pausing, and stepping back in time.
     tmux.keys(&["Space"]);
     let paused = tmux.shows("PAUSED");
     tmux.keys(&["Left", "Left"]);
@@ -282,7 +281,7 @@ fn every_key_of_the_help_does_what_it_says() {
     });
     tmux.keys(&["Space"]);
     tmux.until("going on", |screen| !screen.contains("PAUSED"));
-    // Names of ports.
+    // Names of ports and hosts.
     tmux.keys(&["n"]);
     tmux.shows("names of ports");
     tmux.keys(&["n"]);
@@ -291,7 +290,7 @@ fn every_key_of_the_help_does_what_it_says() {
     tmux.keys(&["n"]);
     tmux.shows("numbers of hosts and ports");
     tmux.until("numbers", |screen| !screen.contains("localhost:"));
-    // Copied, and saved.
+    // Copying and saving.
     tmux.keys(&["Y"]);
     let object = tmux.shows("asked the terminal to copy: {\"");
     assert!(object.contains("socket"), "{object}");
@@ -311,7 +310,7 @@ fn every_key_of_the_help_does_what_it_says() {
         text.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
     assert_eq!(rows.len(), 16, "{text}");
     assert!(rows.iter().any(|row| row["remote.port"] == 4321 && row["local.port"] == ports[0]), "{text}");
-    // Not killed, and killed: that socket, and no other.
+    // Killing: first cancelled, then confirmed; only that socket is closed.
     tmux.keys(&["/"]);
     tmux.typed(&format!("sport = :{}", ports[7]));
     tmux.keys(&["Enter"]);
@@ -382,7 +381,7 @@ fn the_terminal_is_given_back() {
         let end = tmux.until(&status, |end| end.contains(&status) && end.contains("\necho"));
         assert!(!end.contains("sockets"), "{name}: {end}");
     }
-    // A terminal that is gone takes the program with it.
+    // The program ends when its terminal is gone.
     let Some(tmux) = start("gone") else { return };
     tmux.shows("2 sockets");
     let process = PathBuf::from(format!("/proc/{}", tmux.pid()));
@@ -392,7 +391,7 @@ fn the_terminal_is_given_back() {
         assert!(Instant::now() < end, "it goes on without a terminal");
         std::thread::sleep(Duration::from_millis(30));
     }
-    // Stopped, it gives the terminal back; it takes it again when it goes on.
+    // When stopped, the program restores the terminal; when continued, it takes it over again.
     let Some(tmux) = Tmux::start(&namespace, "stop", (80, 24), "exec bash --norc -i") else { return };
     tmux.typed(&format!("PS1='READY '; {OURS} top\n"));
     tmux.shows("2 sockets");

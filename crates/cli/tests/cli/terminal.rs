@@ -1,8 +1,8 @@
-//! What `sockdiag top` leaves of a terminal: a pseudo-terminal that the test holds is
-//! looked at after every way in which the program can end, and after random keys.
+//! Checks that `sockdiag top` restores the terminal: a pseudo-terminal held by the test is
+//! inspected after every way in which the program can end, and after random keys.
 //!
-//! The program runs in a network namespace of the test's, so a key that kills a socket
-//! reaches none but the test's.
+//! The program runs in a network namespace of the test, so a key that kills a socket can only
+//! hit the test's sockets.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -18,7 +18,7 @@ use sockdiag_testkit::until;
 
 use super::OURS;
 
-/// The program on a terminal of 80 by 24, with three connections of which one moves bytes.
+/// The program on a terminal of 80 by 24, with three connections, one of which moves bytes.
 struct Run {
     terminal: Terminal,
     child: Child,
@@ -31,7 +31,7 @@ impl Run {
         Self::on(words, |_| {})
     }
 
-    /// The same on a terminal that was made ready.
+    /// The same on a terminal that `ready` prepares first.
     fn on(words: &[&str], ready: impl FnOnce(&Terminal)) -> Option<Self> {
         let namespace = super::namespace()?;
         let sockets = super::screen::connections(&namespace, 3);
@@ -74,7 +74,7 @@ impl Run {
         status.expect("it ended")
     }
 
-    /// Nothing of the program is left.
+    /// Asserts that the program left nothing behind on the terminal.
     fn is_given_back(&self, how: &str) {
         assert!(
             until(|| self.terminal.faults().is_empty()),
@@ -90,7 +90,7 @@ impl Run {
     }
 }
 
-/// Whether a process runs (a letter of /proc/PID/stat), and its ticks of the processor.
+/// The state of a process (a letter of /proc/PID/stat), and its processor ticks.
 fn stat(pid: u32) -> (String, u64) {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -136,14 +136,14 @@ fn stopped_it_gives_the_terminal_back_and_takes_it_again() {
         }
         assert!(until(|| run.stat().0 == "T"), "it does not stop");
         run.is_given_back("stopped");
-        // Of another size when it goes on.
+        // The terminal has another size when the program continues.
         run.terminal.resize((100 - turn * 20, 20)).unwrap_or_else(|why| panic!("{why}"));
         run.signal(Signal::CONT);
         run.shows("6 sockets");
         assert!(run.terminal.screen().has(1049) && !run.terminal.screen().has(25));
         assert!(until(|| !run.terminal.is_as_before().expect("settings")));
     }
-    // Stopped by what cannot be caught, it draws anew when it goes on.
+    // After SIGSTOP, which cannot be caught, it draws again when continued.
     run.signal(Signal::STOP);
     assert!(until(|| run.stat().0 == "T"));
     run.signal(Signal::CONT);
@@ -179,7 +179,7 @@ fn a_new_size_is_drawn_at_once() {
 #[test]
 fn without_its_terminal_it_ends() {
     let Some(mut run) = Run::start(&[]) else { return };
-    // As when a connection of SSH is dead: the other end is closed.
+    // The other end is closed, as when an SSH connection dies.
     let terminal = Terminal::new((80, 24)).unwrap_or_else(|why| panic!("{why}"));
     drop(std::mem::replace(&mut run.terminal, terminal));
     run.ended();
@@ -191,7 +191,7 @@ fn without_its_terminal_it_ends_where_hangups_are_ignored() {
     let _sockets = super::screen::connections(&namespace, 3);
     let terminal = Terminal::new((80, 24)).unwrap_or_else(|why| panic!("{why}"));
     let mut command = namespace.command("sh");
-    // The shell leads the session and ignores its end; the program is not told of it.
+    // The shell leads the session and ignores SIGHUP, so the program gets no signal.
     command.args(["-c", &format!("trap '' HUP; {OURS} top; sleep 60")]).env("TERM", "xterm-256color");
     let mut child = terminal.spawn(&mut command).unwrap_or_else(|why| panic!("{why}"));
     terminal.shows("6 sockets").unwrap_or_else(|screen| panic!("{screen}"));
@@ -209,7 +209,7 @@ fn without_its_terminal_it_ends_where_hangups_are_ignored() {
 fn a_terminal_that_takes_nothing_does_not_keep_it() {
     let Some(mut run) = Run::start(&["--interval", "100ms"]) else { return };
     run.terminal.reads(false);
-    // Until the terminal is full.
+    // Resizes until the terminal's buffer is full.
     for turn in 0..200_u16 {
         run.terminal.resize((60 + turn % 2 * 60, 24)).unwrap_or_else(|why| panic!("{why}"));
         std::thread::sleep(Duration::from_millis(10));
@@ -226,7 +226,7 @@ fn a_terminal_that_takes_nothing_does_not_keep_it() {
 
 #[test]
 fn colours_go_with_the_background_that_the_terminal_tells() {
-    // What a name has: on a light background, on a dark one.
+    // The colours of names on a light and on a dark background.
     let (light, dark) = ("38;5;24", "38;5;6");
     for (words, background, want) in [
         (&[][..], Some("rgb:ffff/ffff/eeee"), light),
@@ -241,7 +241,7 @@ fn colours_go_with_the_background_that_the_terminal_tells() {
             }
         };
         let Some(mut run) = Run::on(words, ready) else { return };
-        // Its keys are keys.
+        // Keys still work after the terminal's answer.
         run.press("2");
         run.shows("sort tcp.rtt_us down");
         let has = |screen: &Screen, style: &str| screen.styles().any(|seen| seen.contains(style));
@@ -267,7 +267,7 @@ fn the_mouse_chooses_a_line_where_it_is_wanted() {
             .until(|screen| screen.text().lines().nth(line).is_some_and(|line| line.starts_with('>')))
             .unwrap_or_else(|screen| panic!("line {line} is not chosen:\n{screen}"));
     };
-    // The sixth line, the fourth; the wheel to the end and back.
+    // Clicks on the sixth and the fourth line; the wheel to the end and back.
     run.press("\x1b[<0;10;6M\x1b[<0;10;6m");
     chosen(5);
     run.press("\x1b[<0;30;4M");
@@ -276,7 +276,7 @@ fn the_mouse_chooses_a_line_where_it_is_wanted() {
     chosen(8);
     run.press("\x1b[<64;30;4M");
     chosen(5);
-    // Behind the last line there is nothing; again on the chosen line is Enter.
+    // A click below the last line does nothing; a click on the selected line acts as Enter.
     run.press("\x1b[<0;10;20M\x1b[<0;10;6M");
     run.shows("socket.state");
     run.press("\x1bq");
@@ -286,14 +286,14 @@ fn the_mouse_chooses_a_line_where_it_is_wanted() {
     assert!(!run.terminal.screen().has(1000));
 }
 
-/// Random keys at random sizes, while sockets open, move bytes and close: nothing panics,
-/// and the terminal is as before.  `SOCKDIAG_RANDOM_SECONDS=600` goes on for so long.
+/// Random keys at random sizes, while sockets open, move bytes and close: nothing panics, and
+/// the terminal is restored.  `SOCKDIAG_RANDOM_SECONDS=600` sets the duration.
 #[test]
 fn random_keys_at_random_sizes_leave_nothing() {
     let seconds = std::env::var("SOCKDIAG_RANDOM_SECONDS").ok().and_then(|text| text.parse().ok());
     let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(10));
     let Some(namespace) = super::namespace() else { return };
-    // Files that a key saves are put there.
+    // Files saved by a key are put there.
     let folder = std::env::temp_dir().join(format!("sockdiag-random-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let (stop, mut rounds, mut pressed) = (AtomicBool::new(false), 0, 0);
@@ -319,7 +319,7 @@ fn random_keys_at_random_sizes_leave_nothing() {
     assert!(pressed > 50, "{pressed} keys");
 }
 
-/// Numbers that look random: xorshift.
+/// Pseudo-random numbers: xorshift.
 struct Random(u64);
 
 impl Random {
@@ -335,7 +335,7 @@ impl Random {
     }
 }
 
-/// What a terminal sends for keys, and what it may send besides.
+/// What a terminal sends for keys, and other input that it may send.
 const KEYS: &[&[u8]] = &[
     b"\x1b[A",
     b"\x1b[B",
@@ -375,7 +375,8 @@ const KEYS: &[&[u8]] = &[
     b"\x12",
 ];
 
-/// Starts it, presses keys for some seconds, and ends it in some way; keys pressed.
+/// Starts the program, presses keys for some seconds, and ends it in a random way; returns the
+/// number of keys pressed.
 fn round(namespace: &Namespace, folder: &std::path::Path, random: &mut Random, end: Instant) -> usize {
     let terminal = Terminal::new((80, 24)).unwrap_or_else(|why| panic!("{why}"));
     let interval = random.of(&["100ms", "300ms", "1s"]);
@@ -388,7 +389,7 @@ fn round(namespace: &Namespace, folder: &std::path::Path, random: &mut Random, e
     ]));
     command.current_dir(folder).env("TERM", "xterm-256color").env_remove("NO_COLOR");
     let mut child = terminal.spawn(&mut command).unwrap_or_else(|why| panic!("{why}"));
-    // Keys that come earlier are echoed by the kernel.
+    // The kernel echoes keys that arrive earlier.
     let is_taken = || terminal.until(|screen| screen.has(1049)).unwrap_or_else(|screen| panic!("{screen}"));
     is_taken();
     let until_then = end.min(Instant::now() + Duration::from_millis(2000 + u64::from(random.below(20_000))));
@@ -402,7 +403,7 @@ fn round(namespace: &Namespace, folder: &std::path::Path, random: &mut Random, e
             }
             1 if random.below(10) == 0 => {
                 kill_process(pid, Signal::TSTP).expect("it is ours");
-                // Let go on before it has stopped, it would stop for good.
+                // If continued before it has stopped, it would then stop for good.
                 assert!(until(|| stat(child.id()).0 == "T"), "it does not stop");
                 assert!(until(|| !terminal.screen().has(1049)), "it keeps the terminal");
                 kill_process(pid, Signal::CONT).expect("it is ours");
@@ -412,7 +413,7 @@ fn round(namespace: &Namespace, folder: &std::path::Path, random: &mut Random, e
                 let key = random.of(KEYS);
                 terminal.press(key).unwrap_or_else(|why| panic!("{why}"));
             }
-            // A letter that is a key, most of the time; q would end it at once.
+            // A printable character, which is often a key; q would end the program at once.
             _ => {
                 let letter = b' ' + u8::try_from(random.below(95)).expect("a letter");
                 if letter != b'q' {
@@ -429,7 +430,7 @@ fn round(namespace: &Namespace, folder: &std::path::Path, random: &mut Random, e
             terminal.screen().text()
         );
     }
-    // A beginning of a sequence that nothing followed waits for its end.
+    // An incomplete sequence may be pending: finish it before pressing the last key.
     match random.below(3) {
         0 => terminal.press(b"\x1b[A\x03").unwrap_or_else(|why| panic!("{why}")),
         _ => kill_process(pid, Signal::TERM).expect("it is ours"),
@@ -457,7 +458,7 @@ fn round(namespace: &Namespace, folder: &std::path::Path, random: &mut Random, e
     keys
 }
 
-/// Connections that open, move bytes and close, in the namespace.
+/// Opens connections in the namespace, moves bytes and closes them.
 fn move_bytes(namespace: &Namespace, stop: &AtomicBool) {
     let moved = namespace.with(|| {
         let listener = TcpListener::bind("127.0.0.1:0").expect("lo is up");
@@ -470,7 +471,7 @@ fn move_bytes(namespace: &Namespace, stop: &AtomicBool) {
             if pairs.len() > 20 {
                 pairs.remove(turn % 20);
             }
-            // Some of them were killed.
+            // Some of them may have been killed.
             pairs.retain_mut(|(client, server)| {
                 client.write_all(&[1; 700]).is_ok() && server.read(&mut [0; 700]).is_ok()
             });

@@ -1,8 +1,7 @@
-//! `sockdiag wait`: every status, who is seen, how soon, and at what price.
+//! `sockdiag wait`: every exit status, the processes found, how soon, and at what cost.
 //!
-//! With `SOCKDIAG_WAIT_RACES=1000` and `SOCKDIAG_WAIT_SECONDS=60` the tests of
-//! both last hold it to what is promised (with a release build, on a machine
-//! that has nothing else to do).
+//! With `SOCKDIAG_WAIT_RACES=1000` and `SOCKDIAG_WAIT_SECONDS=60` the last two tests check the
+//! promised limits (use a release build on an idle machine).
 
 use std::io::ErrorKind;
 use std::net::{TcpStream, UdpSocket};
@@ -18,7 +17,7 @@ use sockdiag_testkit::skip;
 use super::over_time::within;
 use super::{OURS, code, run, text};
 
-/// `sockdiag wait` in the namespace.
+/// A `sockdiag wait` command in the namespace.
 fn wait(namespace: &Namespace, words: &str) -> Command {
     let mut command = namespace.command(OURS);
     command.arg("wait").args(words.split(' ')).stdin(Stdio::null());
@@ -67,7 +66,7 @@ fn it_says_who_listens() {
     drop(listener);
     let out = assert_ends(&namespace, &format!("--timeout 0 sport = :{port}"), 1);
     assert!(text(&out.stderr).contains("nothing listens"), "{}", text(&out.stderr));
-    // Its own descriptors are not seen; a child's are.
+    // A child of known name and descriptor: the output must name both.
     let mut server = namespace.command("python3");
     server.args(["-c", "import socket,sys;s=socket.socket();s.bind(('127.0.0.1',0));s.listen();print(s.getsockname()[1],flush=True);sys.stdin.read()"]);
     let Ok(mut server) = server.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() else {
@@ -99,7 +98,7 @@ fn conditions_hold_when_they_should() {
     let out = assert_ends(&namespace, &of("--established 2"), 1);
     assert!(text(&out.stderr).contains("1 of 2 connections"), "{}", text(&out.stderr));
     assert_ends(&namespace, &of("--drained"), 1);
-    // Woken by what happens, each well before its time.
+    // Events wake the waits, each long before its timeout.
     let second = started(&namespace, &format!("--established 2 --timeout 20s sport = :{port}"));
     std::thread::sleep(Duration::from_millis(300));
     let other = connection(&namespace, port);
@@ -108,7 +107,7 @@ fn conditions_hold_when_they_should() {
     let gone = started(&namespace, &format!("--gone --timeout 20s sport = :{port}"));
     std::thread::sleep(Duration::from_millis(300));
     let began = Instant::now();
-    // The client closes first, so TIME-WAIT is on the other side of it.
+    // The client closes first, so TIME-WAIT is on the client's side, not on this port.
     drop((first, other));
     drop(accepted);
     drop(listener);
@@ -146,7 +145,7 @@ fn more_than_one_service_is_a_status_of_its_own() {
     let said = text(&out.stdout);
     assert!(said.contains(&one.1.to_string()) && said.contains(&two.1.to_string()), "{said}");
     assert_ends(&namespace, &format!("--any {both}"), 0);
-    // At several addresses it is one.
+    // Listeners on one port at several addresses are one service.
     let again = within(&namespace, || Listener::bind(("127.0.0.2", one.1)).expect("lo has all of 127/8"));
     assert_ends(&namespace, &format!("sport = :{}", one.1), 0);
     drop(again);
@@ -186,7 +185,7 @@ fn a_command_takes_its_place() {
     assert!(text(&out.stderr).contains(&port.to_string()), "{}", text(&out.stderr));
     assert_eq!(code(&run(&["/no/such/program"])), 127);
     assert_eq!(code(&run(&["/dev/null"])), 126);
-    // It is not run when the time is up.
+    // The command does not run when the time is up.
     let out = ended(&namespace, &format!("--timeout 0 sport = :{} -- echo run", port ^ 1));
     assert_eq!((code(&out), out.stdout.len()), (1, 0));
 }
@@ -206,7 +205,7 @@ fn what_cannot_be_seen_is_a_status_of_its_own() {
                 command.spawn().expect("it runs")
             })
             .collect();
-    // That nothing is there is true before the namespace ends.
+    // The condition `gone` holds before the namespace ends.
     let gone = children.pop().expect("two").wait_with_output().expect("it ends");
     assert_eq!(code(&gone), 0, "{}", text(&gone.stderr));
     std::thread::sleep(Duration::from_millis(500));
@@ -223,7 +222,7 @@ fn without_privilege_it_sees_sockets_and_says_what_it_cannot_see() {
     }
     let Some(namespace) = super::namespace() else { return };
     let (_listener, port) = listener(&namespace);
-    // Nobody may not reach the program where root builds it.
+    // The user nobody may lack access to the directory where root builds the program.
     let program = std::env::temp_dir().join(format!("sockdiag-nobody-{}", std::process::id()));
     std::fs::copy(OURS, &program).expect("a copy");
     let mut command = namespace.command("setpriv");
@@ -244,7 +243,7 @@ fn an_output_that_fails_or_stands_still_is_said_in_time() {
     let out = wait(&namespace, &format!("sport = :{port}")).stdout(full).output().expect("it runs");
     assert_eq!(code(&out), 5, "{}", text(&out.stderr));
     assert!(text(&out.stderr).contains("No space left"), "{}", text(&out.stderr));
-    // A pipe that is full and whose reader takes nothing.
+    // A full pipe whose reader does not read.
     let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).expect("a pipe");
     while rustix::io::write(&writer, &[0; 4096]).is_ok() {}
     let began = Instant::now();
@@ -252,7 +251,7 @@ fn an_output_that_fails_or_stands_still_is_said_in_time() {
     let out = command.stdout(writer.try_clone().expect("a copy")).output().expect("it runs");
     assert_eq!(code(&out), 5, "{}", text(&out.stderr));
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
-    // A reader that went away has what it wanted.
+    // If the reader went away, that is success.
     drop(reader);
     let mut command = wait(&namespace, &format!("sport = :{port}"));
     let out = command.stdout(writer).output().expect("it runs");
@@ -270,7 +269,7 @@ fn who_binds_and_listens_is_seen_soon_and_never_connected_to() {
     let races = number("SOCKDIAG_WAIT_RACES");
     let mut took: Vec<Duration> = Vec::new();
     for race in 0..races.unwrap_or(25) {
-        // Bound, so that the port is known; it does not listen yet.
+        // A bound socket, so that the port is known; it does not listen yet.
         let (socket, port) = within(&namespace, || {
             let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None);
             let socket = socket.expect("a socket");
@@ -304,12 +303,12 @@ fn to_wait_takes_less_than_half_a_per_cent_of_a_core() {
     let full = number("SOCKDIAG_WAIT_SECONDS");
     let seconds = full.unwrap_or(4);
     for words in ["sport = :9", "--gone sport = :9 or dport = :1", "comm = nobody"] {
-        // Something that stays, for --gone.
+        // A socket that stays, so that --gone keeps waiting.
         let _stays = within(&namespace, || UdpSocket::bind("127.0.0.1:9").expect("it is free"));
         let words = words.replace("--gone", "--gone -u");
         let mut command = wait(&namespace, &format!("--timeout {seconds}s {words}"));
         let cost = measure::run_any(&mut command).unwrap_or_else(|why| panic!("{why}"));
-        // What is spent ahead counts in full where the wait is short.
+        // For a short wait, the credit spent at the start counts in full.
         let ahead = if full.is_some() { 0 } else { 150 };
         let limit = Duration::from_millis(seconds * 5 + ahead);
         println!("{words}: {:?} in {seconds} s", cost.cpu());

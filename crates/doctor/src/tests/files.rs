@@ -1,4 +1,4 @@
-//! Files of rules: those that users write, and what is wrong with some.
+//! Rule files as users write them, and the errors in some.
 
 use sockdiag_facts::fields::Catalog;
 

@@ -1,5 +1,5 @@
-//! The rules of the program: each with scenes that it is right about, and proof that
-//! nothing in it could be the other way round.
+//! The built-in rules: each is tested with scenes, and a mutation test shows that the scenes
+//! cover every part of it.
 
 mod files;
 mod scene;
@@ -17,7 +17,7 @@ use scene::Scene;
 /// Scenes of every rule.
 const CASES: &str = include_str!("cases.txt");
 
-/// A scene, and what a rule has to say of it.
+/// A scene, and the severity that a rule must give it.
 struct Case {
     id: String,
     severity: Option<Severity>,
@@ -35,7 +35,7 @@ fn severity(word: &str) -> Option<Severity> {
     }
 }
 
-/// Reads the cases; a line `let NAME = WORDS` makes `$NAME` stand for words.
+/// Parses the cases; a line `let NAME = WORDS` defines `$NAME`.
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let mut names: Vec<(String, String)> = Vec::new();
@@ -69,7 +69,7 @@ fn rules() -> Vec<Checked> {
     crate::built_in(&Catalog::extended()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// How bad a rule alone finds a scene.
+/// The severity that one rule alone gives a scene.
 fn judged(catalog: &Catalog, rule: &Checked, scene: &Scene) -> Option<Severity> {
     let mut doctor = Doctor::of(catalog, vec![rule.clone()]);
     scene.examine(&mut doctor).iter().map(|finding| finding.severity).max()
@@ -130,7 +130,7 @@ fn turned(bound: Bound) -> Bound {
     Bound { order, ..bound }
 }
 
-/// A rule with one thing the other way round, and what that is.
+/// Copies of a rule with one part inverted, each with a description of that part.
 fn mutants(rule: &Checked) -> Vec<(String, Checked)> {
     let mut all = Vec::new();
     let mut add = |what: String, change: &dyn Fn(&mut Checked)| {
@@ -161,7 +161,7 @@ fn mutants(rule: &Checked) -> Vec<(String, Checked)> {
     all
 }
 
-/// Whatever is turned round in a rule, one of its scenes tells.
+/// Whichever part of a rule is inverted, one of its scenes must fail.
 #[test]
 fn no_part_of_a_rule_can_be_turned_round_unnoticed() {
     let catalog = Catalog::extended();

@@ -8,8 +8,8 @@
 //! process nginx pid=4711 open=900 most=1000
 //! seconds 5
 //! ```
-//!
-//! A row is at both looks, and at the third; `opened`, `closed` and `first` before it say
+//! A row exists at all three looks unless `opened`, `closed` or `first` precedes it. `a>b>c`
+//! gives a value for each look; if there are fewer values, the last one repeats.
 //! otherwise.  Of `a>b>c` each look has one, and the last one where there are fewer.
 
 #![allow(
@@ -37,12 +37,12 @@ const SECOND: u64 = 1_000_000_000;
 /// When the first look was made.
 const THEN: u64 = 100_000 * SECOND;
 
-/// What an established connection has unless the scene says otherwise.
+/// The values of an established connection unless the scene sets others.
 const CONNECTION: &str = "options=7 tcpi_snd_mss=1448 tcpi_pmtu=1500 tcpi_rcv_mss=1448 tcpi_rtt=1000 \
     tcpi_rttvar=100 tcpi_min_rtt=1000 tcpi_snd_cwnd=10 tcpi_snd_wnd=65535 tcpi_rcv_wnd=65535 cong=cubic rcvbuf=131072 \
     sndbuf=87040 inode=1000 uid=7 recv_q=0 send_q=0";
 
-/// Values of a key, one for each look.
+/// The values of a key, one for each look.
 type Values = HashMap<String, Vec<String>>;
 
 #[derive(Clone, Debug)]
@@ -143,7 +143,7 @@ impl Scene {
         })
     }
 
-    /// What a doctor finds in it.
+    /// The findings of a doctor in this scene.
     pub(super) fn examine(&self, doctor: &mut Doctor) -> Vec<Finding> {
         let needs = doctor.needs();
         self.show(needs, 0, &mut |_, row| doctor.learn(row));
@@ -160,7 +160,7 @@ impl Scene {
         doctor.findings()
     }
 
-    /// Hands over the rows of a look.
+    /// Passes the rows of a look to `take`.
     fn show(&self, needs: Needs, look: usize, take: &mut dyn FnMut(Event, &Row<'_>)) {
         let mut cookie = 100;
         for line in &self.lines {
@@ -254,7 +254,7 @@ impl Line {
         u8::try_from(self.number(key, look).unwrap_or(0)).expect("8 bits")
     }
 
-    /// The ends of one of the sockets that the line stands for.
+    /// Both ends of the socket number `at` that a line stands for.
     fn ends(&self, at: u16) -> ((String, u16), (String, u16)) {
         let (mut local, mut remote) = (self.local.clone(), self.remote.clone());
         let further = |addr: &str| {

@@ -1,4 +1,4 @@
-//! Findings as a whole: causes and what follows from them, order, sureness, the document.
+//! Complete findings: causes and consequences, order, confidence, and the document.
 
 use sockdiag_facts::fields::Catalog;
 use sockdiag_facts::model::TableSet;
@@ -202,7 +202,7 @@ fn every_rule_is_explained() {
     assert!(rules.iter().all(|rule| page.contains(&format!("### {}\n", rule.rule.id()))));
 }
 
-/// Every number of the table of diagnoses, but for those that cannot be told.
+/// Every number in the table of diagnoses has a rule, except those that cannot be determined.
 #[test]
 fn the_table_of_diagnoses_is_whole() {
     let rules = rules();
@@ -212,7 +212,7 @@ fn the_table_of_diagnoses_is_whole() {
         .flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}")))
         .filter(|number| !rules.iter().any(|rule| rule.rule.number == *number))
         .collect();
-    // The kernel does not tell whether the local address of a connection was bound.
+    // The kernel does not report whether the local address of a connection was bound.
     assert_eq!(missing, ["E3"]);
 }
 
@@ -227,7 +227,7 @@ fn suspects_are_few_and_each_is_there_once() {
     assert!(suspects.iter().all(|suspect| suspect.socket().is_some()));
 }
 
-/// What a field of the table says at the second look of the first row.
+/// The value of a field in the first row at the second look.
 fn value(field: &str, tables: &str, scene: &str) -> Option<f64> {
     let rule = format!(
         "[[rule]]\nid = \"field\"\nsubject = \"{}\"\n{}quantity = \"max({field})\"\nlooks = 2\ntitle = \"t\"\nsays = \"s\"\n\
@@ -242,7 +242,7 @@ fn value(field: &str, tables: &str, scene: &str) -> Option<f64> {
     findings.first().map(|finding| finding.quantity.value)
 }
 
-/// Each number of a scene is another one, so that no other formula gives the same value.
+/// All numbers in a scene differ, so that no other formula gives the same value.
 #[test]
 fn every_field_that_is_judged_has_its_formula() {
     let tcp = "tcp established 10.0.0.1:40000 10.0.0.2:443 recv_q=3000>7000 send_q=90000 rmem=20000 rcvbuf=50000 wmem=30000 \
@@ -359,10 +359,10 @@ fn every_field_that_is_judged_has_its_formula() {
     ] {
         is(field, "", net, want);
     }
-    // Those that are no amounts are tested by the scenes of rules.
+    // Fields that are not amounts are tested by the scenes of the rules.
     let standard = Catalog::standard();
     let extended = Catalog::extended();
-    // What was found is what rules say, and is tested with them.
+    // These fields are tested together with the rules that use them.
     let of_rules = ["net.", "sysctl.", "process.", "looks.", "service.", "doctor."];
     for field in extended.fields().filter(|field| standard.field(field.name).is_none()) {
         let is_amount = matches!(

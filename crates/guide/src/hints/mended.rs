@@ -1,7 +1,8 @@
-//! A filter that was refused, as it was probably meant.
+//! Suggests corrections for a filter that was refused.
 //!
-//! Rules rewrite the words of a filter.  They are tried in turn, each on what the last
-//! one made, and what first is a filter is the hint: so no hint is wrong again.
+//! Rules rewrite the words of a filter.  They are applied in turn, each to the result of the
+//! one before, and the first result that is a valid filter becomes the hint: so a hint is
+//! never itself invalid.
 
 use std::ffi::OsString;
 use std::net::Ipv6Addr;
@@ -15,11 +16,11 @@ use sockdiag::model::{Addr, Family, StateSet, TableSet};
 
 use super::{PORTS, is_operator, quoted, tokens, with};
 
-/// What words are rewritten to.  A capital letter stands for a word, of which it takes
-/// what [`take`] says; `$1` is what was taken first.  `^` is where a condition may
-/// begin, `;` where one may end, and `=?` an equals sign that may be left out.
+/// The rules: a pattern and its replacement.  A capital letter matches a word and captures
+/// what [`take`] returns for it; `$1` is the first capture.  `^` matches where a condition may
+/// begin, `;` where one may end, and `=?` an optional equals sign.
 const RULES: [(&str, &str); 46] = [
-    // Of other languages.
+    // Operators of other languages.
     ("and", "and"),
     ("or", "or"),
     ("not", "not"),
@@ -34,7 +35,7 @@ const RULES: [(&str, &str); 46] = [
     ("contains T", "= *$1*"),
     ("matches T", "= *$1*"),
     ("!~ T", "!= *$1*"),
-    // What blanks or capital letters took apart.
+    // Lists that blanks or capital letters split.
     ("K ,", "$1,"),
     ("C K", "$1$2"),
     ("in ( K )", "= $1"),
@@ -42,7 +43,7 @@ const RULES: [(&str, &str); 46] = [
     ("in L", "= $1"),
     ("D U", "$1$2"),
     ("S", "$1"),
-    // Ends of sockets.
+    // The ends of sockets.
     ("src|dst =? B", "$1 $2"),
     ("src|dst != B", "not $1 $2"),
     ("src|dst != K", "not $1 $2"),
@@ -58,7 +59,7 @@ const RULES: [(&str, &str); 46] = [
     ("sport|dport R", "( $1 >= $2 and $1 <= $3 )"),
     ("K = R", "( $1 >= $2 and $1 <= $3 )"),
     ("K != R", "( $1 < $2 or $1 > $3 )"),
-    // Conditions that have too much, or lack something.
+    // Conditions with superfluous or missing parts.
     ("autobound = false", "not autobound"),
     ("autobound = no", "not autobound"),
     ("autobound = K", "autobound"),
@@ -71,10 +72,10 @@ const RULES: [(&str, &str); 46] = [
     ("!= K K ;", "!= \"$1 $2\""),
 ];
 
-/// How often a rule is used on what it made.
+/// How often a rule is applied to its own result.
 const MOST: usize = 8;
 
-/// The whole filter as it was probably meant, quoted for a shell.
+/// The whole corrected filter, quoted for a shell.
 pub(super) fn mended(refused: &Refused, words: &[OsString], tables: TableSet) -> Option<String> {
     let words = tokens(words);
     let first = words.first()?;
@@ -93,14 +94,14 @@ pub(super) fn mended(refused: &Refused, words: &[OsString], tables: TableSet) ->
     Some(quoted(&text))
 }
 
-/// Whether a text is a filter, for names that exist.
+/// Whether a text is a valid filter, assuming that all names exist.
 fn is_filter(text: &str, tables: TableSet) -> bool {
     let context =
         filter::Context { catalog: Catalog::shared(), preferred: None, tables, lookups: &mut Anything };
     super::parse(&[text.as_bytes()], None, context).is_ok()
 }
 
-/// A world in which every name exists that begins with a letter.
+/// A look-up that accepts every name that starts with a letter.
 struct Anything;
 
 impl Lookups for Anything {
@@ -134,8 +135,7 @@ impl Lookups for Anything {
     }
 }
 
-/// The words, with the one that a value most resembles, of those that the field has, in
-/// its place.
+/// The words, with an unknown value replaced by the most similar word that the field allows.
 fn nearest(words: &[String], refused: &Refused) -> String {
     let mut words = words.to_vec();
     if let FilterError::Value { value, why: Mismatch::Words(known), .. } = &refused.error
@@ -155,7 +155,7 @@ fn nearest(words: &[String], refused: &Refused) -> String {
     words.join(" ")
 }
 
-/// A text in which a rule is used wherever it fits.
+/// The text with a rule applied wherever it matches.
 fn rewritten(text: &str, (pattern, template): (&str, &str)) -> String {
     let mut text = text.to_owned();
     for _ in 0..MOST {
@@ -188,7 +188,7 @@ fn rewritten(text: &str, (pattern, template): (&str, &str)) -> String {
     text
 }
 
-/// Where a pattern that fits at `at` ends, and what it takes.
+/// The end of a pattern that matches at `at`; appends its captures to `taken`.
 fn fit(words: &[&str], mut at: usize, pattern: &str, taken: &mut Vec<String>) -> Option<usize> {
     for piece in pattern.split(' ') {
         let word = words.get(at).copied();
@@ -215,18 +215,18 @@ fn fit(words: &[&str], mut at: usize, pattern: &str, taken: &mut Vec<String>) ->
     Some(at)
 }
 
-/// Takes of a word what a letter of a pattern stands for; false where it does not fit.
+/// Captures the part of a word that a pattern's letter stands for; false if it does not match.
 fn take(class: &str, word: &str, taken: &mut Vec<String>) -> bool {
     let is_word = !is_joint(word) && !is_operator(word);
     let kept = match class {
-        // A name or a value; one that needs an operator; an operator.
+        // A name or a value; a field that needs an operator; an operator.
         "K" if is_word && !word.contains('"') => word,
         "F" if is_word && !["src", "dst", "sport", "dport"].contains(&word) => word,
         "O" if is_operator(word) => word,
-        // A part of a text; a list.
+        // A text without quotes and wildcards; a list without brackets.
         "T" => trimmed(word, "\"'/%*^$."),
         "L" => trimmed(word, "()[]{}"),
-        // What a comma ends; digits; letters.
+        // A word that ends with a comma; a number; letters only.
         "C" if word.ends_with(',') => word,
         "D" if trimmed(word, DIGITS).is_empty() => word,
         "U" if is_word && word.bytes().all(|byte| byte.is_ascii_alphabetic()) => word,
@@ -237,7 +237,7 @@ fn take(class: &str, word: &str, taken: &mut Vec<String>) -> bool {
             taken.push(word.to_ascii_lowercase());
             return true;
         }
-        // An operator the wrong way round.
+        // An operator with its characters swapped.
         "E" => {
             taken.push(word.replace("=>", ">=").replace("=<", "<="));
             return true;
@@ -265,10 +265,10 @@ fn take(class: &str, word: &str, taken: &mut Vec<String>) -> bool {
     true
 }
 
-/// What numbers are written with.
+/// The characters of numbers.
 const DIGITS: &str = "0123456789.";
 
-/// A word without any of these letters at its ends.
+/// A word without these characters at its ends.
 fn trimmed<'w>(word: &'w str, letters: &str) -> &'w str {
     word.trim_matches(|letter| letters.contains(letter))
 }
@@ -277,7 +277,7 @@ fn is_port(text: &str) -> bool {
     text.parse::<u64>().is_ok_and(|port| port <= PORTS)
 }
 
-/// Takes both ends of `8000-8999`, `8000:8999` or `8000..8999`.
+/// Captures both ends of `8000-8999`, `8000:8999` or `8000..8999`.
 fn range(value: &str, taken: &mut Vec<String>) -> Option<()> {
     let value = trimmed(value, ":");
     let (first, last) = ["-", "..", ":"].iter().find_map(|between| value.split_once(between))?;
@@ -294,7 +294,7 @@ fn is_joint(word: &str) -> bool {
     matches!(word, "and" | "or" | "not" | "&" | "&&" | "|" | "||" | "(" | ")")
 }
 
-/// An IPv6 address in the brackets that it lacks, its prefix within them.
+/// An IPv6 address with the missing brackets added, its prefix length inside them.
 fn bracketed(value: &str) -> Option<String> {
     let (address, rest) = match value.strip_prefix('[').and_then(|inside| inside.split_once(']')) {
         Some((address, rest)) => (address, rest.strip_prefix('/').map(|rest| format!("/{rest}"))?),
@@ -309,7 +309,7 @@ fn bracketed(value: &str) -> Option<String> {
     Some(format!("[{address}{prefix}]{colon}{port}"))
 }
 
-/// Takes the address with the port, and the interface, of what `ss` prints as
+/// Captures the address with port, and the interface, of the form in which `ss` prints
 /// `127.0.0.53%lo:53` or `[fe80::1]%eth0:22`.
 fn with_device(value: &str, taken: &mut Vec<String>) -> Option<()> {
     let (address, rest) = value.split_once('%')?;
@@ -322,14 +322,14 @@ fn with_device(value: &str, taken: &mut Vec<String>) -> Option<()> {
     (!device.is_empty()).then_some(())
 }
 
-/// The filter with the pattern that the shell put names of files in place of, where
-/// several words beside each other name files.
+/// If several adjacent words name files, the filter with the pattern that the shell probably
+/// expanded into them.
 pub(super) fn replaced_by_shell(words: &[OsString]) -> Option<String> {
     let exists = |word: &OsString| {
         let bytes = word.as_bytes();
         !bytes.is_empty() && !bytes.contains(&b' ') && Path::new(word).symlink_metadata().is_ok()
     };
-    // The first word is a keyword, whatever files there are.
+    // The first word is a keyword, even if a file has that name.
     let first = words.iter().skip(1).position(exists)? + 1;
     let run = words.get(first..)?.iter().take_while(|word| exists(word)).count();
     if run < 2 {
@@ -337,7 +337,7 @@ pub(super) fn replaced_by_shell(words: &[OsString]) -> Option<String> {
     }
     let names: Vec<_> = words.get(first..first + run)?.iter().map(|word| word.to_string_lossy()).collect();
     let (one, other) = (names.iter().min()?, names.iter().max()?);
-    // What the least and the greatest have in common, all between them have.
+    // The common prefix of the first and the last name is common to all names between them.
     let common: String =
         one.chars().zip(other.chars()).take_while(|(a, b)| a == b).map(|(letter, _)| letter).collect();
     let of_path = matches!(words.get(first - 1)?.to_str()?, "src" | "dst") && common.starts_with('/');
@@ -358,7 +358,7 @@ mod tests {
         text.split(' ').map(OsString::from).collect()
     }
 
-    /// A world without names.
+    /// A look-up that knows no names.
     struct Nothing;
 
     impl Lookups for Nothing {
@@ -451,7 +451,7 @@ mod tests {
             ("pid 5", "pid = 5"),
         ] {
             let found = mend(typed);
-            // Never what was typed.
+            // A hint must never repeat what was typed.
             if found.as_deref() != Some(meant) || meant == typed {
                 wrong.push(format!("{typed}: {found:?}, not {meant}"));
             }

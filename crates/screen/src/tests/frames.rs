@@ -1,10 +1,11 @@
-//! Each view and dialogue, at three sizes; themes; few and many sockets; odd names.
+//! Each view and dialogue at three sizes, in each theme, with few and many sockets and odd
+//! names.
 
 use super::*;
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (200, 60), (40, 10)];
 
-/// A view by its name, and how one gets there.
+/// The name of a view, and a function that opens it.
 type Way = (&'static str, fn(&mut State));
 
 const VIEWS: &[Way] = &[
@@ -121,7 +122,7 @@ fn colours_are_those_of_the_theme_and_none_without() {
             if theme == Theme::Plain {
                 assert!(styles.lines().all(|line| line.contains("Reset on Reset")), "{view}: {styles}");
             }
-            // Colour is never alone: without it the letters are the same.
+            // Colour never carries information alone: without it the text is the same.
             let mut state = state_of(30);
             frame(&mut state, (80, 24), Theme::Plain);
             way(&mut state);
@@ -193,9 +194,9 @@ fn nothing_is_written_where_nothing_changed() {
     assert!(frames.iter().all(|frame| *frame == frames[0]));
 }
 
-/// What a look and a frame cost; `SOCKDIAG_BENCH=1 cargo test --release -p sockdiag-screen
-/// frames_cost -- --nocapture` prints it, and fails where a frame of 100,000 sockets takes
-/// more than 2 ms.
+/// The cost of a look and a frame.  `SOCKDIAG_BENCH=1 cargo test --release -p sockdiag-screen
+/// frames_cost -- --nocapture` prints it, and fails if a frame of 100,000 sockets takes more
+/// than 2 ms.
 #[test]
 fn frames_cost_the_same_however_many_sockets_there_are() {
     if std::env::var_os("SOCKDIAG_BENCH").is_none() {
@@ -206,7 +207,7 @@ fn frames_cost_the_same_however_many_sockets_there_are() {
         let mut best = [f64::INFINITY; 3];
         let mut times = Vec::new();
         for turn in 0..200 {
-            // Each frame is another one.
+            // Each frame differs from the one before.
             press(&mut state, if turn % 2 == 0 { "v" } else { "^" });
             let mut buffer = Buffer::empty(Rect::new(0, 0, size.0, size.1));
             let begun = std::time::Instant::now();

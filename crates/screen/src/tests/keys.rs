@@ -1,4 +1,4 @@
-//! What keys do to the state.
+//! The effect of keys on the state.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn the_order_follows_the_keys() {
             .filter(|row| !is_gone(row))
             .all(|row| number(&state, Some(row)) <= number(&state, most))
     );
-    // What ended comes after what there is, in the same order.
+    // Ended sockets come after the others, in the same order.
     let (listed, count): (Vec<usize>, usize) =
         (state.listed().collect(), state.listed().filter(is_gone).count());
     assert!(count > 0 && listed[listed.len() - count..].iter().all(is_gone));
@@ -47,14 +47,14 @@ fn many_sockets_are_put_in_order_elsewhere() {
     press(&mut state, "r");
     assert!(state.listed().eq(before.iter().copied()), "what was there stays");
     let job = state.take_job().expect("there is something to do");
-    // Another key meanwhile: one thing is done at a time, then the last that was wanted.
+    // Another key while a job runs: only one job runs at a time, and the latest wish follows.
     press(&mut state, "r");
     assert!(state.take_job().is_none());
     state.ordered(job.run());
     assert!(!state.listed().eq(before.iter().copied()));
     settle(&mut state);
     assert!(state.listed().eq(before.iter().copied()));
-    // A look that is not in order yet is not seen.
+    // A look is not shown until it is sorted.
     let (shot, _) = look(&state, 9, made(25_000), WHO);
     state.look(Arc::new(shot), None);
     assert_eq!(state.shot().head.number, 1);
@@ -108,7 +108,8 @@ fn groups_add_up_to_the_rows() {
         assert_eq!(press(&mut state, keys), [Action::Read]);
         let shot = Arc::clone(state.shot());
         let column = shot.column("rate.bytes_sent_per_s").expect("kept");
-        // Those that ended some looks ago are there, but what they did is not counted again.
+        // Sockets that ended some looks ago are listed, but their changes are not counted
+        // again.
         let all = shot.entries().len();
         assert!(shot.entries().iter().any(|entry| matches!(entry.mark, Mark::Gone(1..))));
         let sum: f64 = state.groups.iter().filter_map(|group| group.numbers[column]).sum();
@@ -163,7 +164,7 @@ fn what_is_out_of_date_comes_after_the_rest() {
     let first_late = trips.iter().position(|trip| *trip > 21_000.0).expect("there are such");
     assert!(first_late > 0 && trips[first_late..].iter().all(|trip| *trip > 21_000.0), "{trips:?}");
     assert!(trips[0] > trips[first_late - 1], "{trips:?}");
-    // In an order that somebody chose nothing is.
+    // In an order that the user chose, no rows come last.
     press(&mut state, "r");
     press(&mut state, "r");
     assert_eq!(state.sort, Some(("tcp.rtt_us".to_owned(), true)));
@@ -218,7 +219,7 @@ fn only_the_socket_in_question_is_killed() {
     press(&mut state, "vv");
     let entry = state.chosen().expect("a socket");
     assert!(press(&mut state, "k").is_empty());
-    // What moves meanwhile is not what was asked about.
+    // Changes in the meantime do not affect which socket the question is about.
     let (shot, _) = look(&state, 2, made(30).map(|made| Made { sent: 1, ..made }), WHO);
     state.look(Arc::new(shot), None);
     assert_eq!(press(&mut state, "y"), [Action::Kill(Table::Tcp, entry.id)]);
@@ -272,8 +273,8 @@ fn a_row_is_copied_as_a_filter_of_ss() {
     assert!(v4 > 10);
 }
 
-/// Random keys, sizes and looks: nothing panics, nothing odd is drawn.  A few thousand
-/// in a run of the tests; `SOCKDIAG_RANDOM_SECONDS=600` goes on for so long.
+/// Random keys, sizes and looks: nothing panics, and no unsafe character is drawn.  A test run
+/// covers a few thousand; `SOCKDIAG_RANDOM_SECONDS=600` sets the duration.
 #[test]
 fn random_keys_do_no_harm() {
     let seconds = std::env::var("SOCKDIAG_RANDOM_SECONDS").ok().and_then(|text| text.parse().ok());
@@ -336,7 +337,7 @@ fn any_field_can_be_a_column_an_order_a_group() {
     let mut state = state_of(30);
     frame(&mut state, (80, 24), Theme::Dark);
     let before = state.columns().to_vec();
-    // It stays open; what is typed is searched in names and in what they mean.
+    // The menu stays open; typed text is searched in names and descriptions.
     assert_eq!(press(&mut state, "cwindow seg\n"), [Action::Read]);
     assert_eq!(state.columns().last().map(String::as_str), Some("tcp.snd_cwnd"));
     assert_eq!(state.columns().len(), before.len() + 1);
@@ -344,14 +345,14 @@ fn any_field_can_be_a_column_an_order_a_group() {
     assert_eq!(press(&mut state, "\n"), [Action::Read]);
     assert_eq!(state.columns(), before);
     press(&mut state, "\x1b");
-    // The presets are as they were, and the chosen columns behind them.
+    // The presets are unchanged, and the chosen columns come after them.
     press(&mut state, "2");
     assert_eq!(state.columns(), view().presets[1].columns);
     press(&mut state, "4");
     assert_eq!(state.columns(), before);
     press(&mut state, "9");
     assert_eq!(state.columns(), before);
-    // An order: of numbers the largest first, of names the first.
+    // An order: numbers start with the largest, names in alphabetical order.
     for (keys, want) in [
         ("osnd_cwnd\n", ("tcp.snd_cwnd", true)),
         ("oaddr\n", ("remote.addr", false)),
@@ -366,7 +367,7 @@ fn any_field_can_be_a_column_an_order_a_group() {
         }
         assert_eq!(state.mode, crate::state::Mode::List);
     }
-    // Groups: by what is known already, by something else, by nothing.
+    // Groupings: a known one, a new one, and none.
     press(&mut state, "bsocket.state\n");
     assert_eq!(state.grouped, Some(2), "that of the key");
     press(&mut state, "bremote.port\n");
@@ -374,14 +375,14 @@ fn any_field_can_be_a_column_an_order_a_group() {
     assert_eq!(state.view.groups[3].title, "remote.port");
     press(&mut state, "bremote.port\n");
     assert_eq!(state.grouped, None);
-    // Nothing fits.
+    // No field matches.
     assert!(press(&mut state, "bnonsense\n").is_empty());
     for _ in 0..20 {
         state.press(Key::Backspace);
     }
     state.press(Key::End);
     assert_eq!(state.mode, crate::state::Mode::Menu(crate::state::Menu::Group, state.view.fields.len() - 1));
-    // One column stays.
+    // The last column cannot be removed.
     press(&mut state, "\x1b1c");
     for _ in 0..60 {
         press(&mut state, "\n");
@@ -429,13 +430,13 @@ fn columns_that_are_read_less_often_are_as_they_were_known() {
         rows(&mut builder, 12, None);
         let shot = builder.end(Head::default());
         for row in 0..12 {
-            // Those that came later are not known yet; what is read at each look is.
+            // Sockets that opened later have no late values, but they have those of each look.
             let known = late.is_some() && row < 10;
             assert_eq!(text(&shot, row, names[2]), known.then(|| "web".to_owned()), "{row}");
             assert_eq!(text(&shot, row, names[3]), known.then(|| "100,101".to_owned()), "{row}");
             assert_eq!(text(&shot, row, "local.port").as_deref(), Some("443"));
         }
-        // What many say is kept once.
+        // Text that many rows share is stored once.
         assert!(shot.bytes() < 12 * 200 + 1024 + 500, "{}", shot.bytes());
     }
 }

@@ -1,6 +1,6 @@
-//! Frames as they are drawn, against those that are kept in `golden/`.
+//! Compares drawn frames with those stored in `golden/`.
 //!
-//! `SOCKDIAG_WRITE_GOLDENS=1 cargo test -p sockdiag-screen` writes them anew.
+//! `SOCKDIAG_WRITE_GOLDENS=1 cargo test -p sockdiag-screen` writes them again.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -25,7 +25,7 @@ use crate::{Action, Builder, Detail, GroupBy, Head, Id, Key, Mark, Preset, Shot,
 mod frames;
 mod keys;
 
-/// Holders of all sockets.
+/// Reports the same holders for every socket.
 struct Holders(&'static [&'static [u8]]);
 
 impl HolderCache for Holders {
@@ -37,7 +37,7 @@ impl HolderCache for Holders {
 }
 
 const WHO: &[&[&[u8]]] = &[&[b"nginx"], &[b"postgres"], &[b"curl"], &[b"nginx", b"nginx"]];
-/// Names that would do something to a terminal.
+/// Names that would affect a terminal if printed unescaped.
 const HOSTILE: &[&[&[u8]]] = &[
     &[b"\x1b[2J\x1b]0;x\x07"],
     &[b"\xff\xfe\x9b31m"],
@@ -45,7 +45,7 @@ const HOSTILE: &[&[&[u8]]] = &[
     &[b"\r\n\t\x00-"],
 ];
 
-/// A socket that is made up: which, and how much it moved.
+/// A made-up socket, and how much data it moved.
 struct Made {
     number: u32,
     mark: Mark,
@@ -53,7 +53,7 @@ struct Made {
     v6: bool,
 }
 
-/// A reply of `inet_diag` about it, with these counters.
+/// An `inet_diag` reply about the socket, with these counters.
 fn reply(made: &Made, sent: u64) -> Vec<u8> {
     let mut bytes = vec![0; 72];
     (bytes[0], bytes[1]) = (if made.v6 { 10 } else { 2 }, 1 + u8::from(made.number % 7 == 3) * 7);
@@ -196,7 +196,7 @@ fn made(count: u32) -> impl Iterator<Item = Made> {
             3 => Mark::Gone(0),
             _ => Mark::Known,
         },
-        // A shuffle.
+        // A permutation, so that the order by traffic is not that of the numbers.
         sent: u64::from(number * 7919 % 100_003) * 100,
         v6: number % 4 == 2,
     })
@@ -212,7 +212,7 @@ fn state_of(count: u32) -> State {
     state
 }
 
-/// Does what another thread would.
+/// Runs pending sort jobs, as another thread would.
 fn settle(state: &mut State) {
     while let Some(job) = state.take_job() {
         state.ordered(job.run());
@@ -235,7 +235,7 @@ fn frame(state: &mut State, size: (u16, u16), theme: Theme) -> Buffer {
     terminal.backend().buffer().clone()
 }
 
-/// Its letters, a line each.
+/// The frame's text, one line per row.
 fn letters(buffer: &Buffer) -> String {
     let mut text = String::new();
     for y in 0..buffer.area.height {
@@ -255,7 +255,7 @@ fn letters(buffer: &Buffer) -> String {
     text
 }
 
-/// Where which colours and attributes are.
+/// The positions of colours and attributes.
 fn styles(buffer: &Buffer) -> String {
     let mut text = String::new();
     for y in 0..buffer.area.height {

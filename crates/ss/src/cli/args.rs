@@ -1,9 +1,8 @@
-//! What the command line asked for.
+//! What the command line asks for.
 //!
-//! [`Args`] is a record: it opens nothing and fills in no default.  Options
-//! that act at once (a namespace is entered, a file opened) do so through
-//! [`Actions`], before a wrong option further right is noticed, as in the
-//! reference.
+//! [`Args`] only records: it opens nothing and fills in no default.  Options that act at once
+//! (entering a namespace, opening a file) do so through [`Actions`], before an invalid option
+//! further right is reported, as in the reference.
 //!
 //! Source: ss(8); order and messages as `ss` 7.3 shows them.
 
@@ -18,7 +17,7 @@ use sockdiag_render::columns::Shape;
 use super::exit::Exit;
 use crate::words::reference;
 
-/// What options do at once.  An `Err` ends the program there.
+/// The options that act while the command line is read.  An `Err` ends the program.
 pub(crate) trait Actions {
     /// `-N NAME`: enters a network namespace; several are entered in turn.
     fn enter_netns(&mut self, name: &OsStr) -> Result<(), Exit>;
@@ -30,7 +29,7 @@ pub(crate) trait Actions {
     fn bpf_map(&mut self, id: u32) -> Result<(), Exit>;
 }
 
-/// The end that `-Z` brings about where SELinux is not enabled.
+/// The exit that `-Z` causes where SELinux is not enabled.
 pub(crate) fn selinux_is_off() -> Exit {
     Exit::error(1, "ss: SELinux is not enabled.")
 }
@@ -44,7 +43,7 @@ pub(crate) struct Args {
     pub(crate) numeric: bool,
     /// `-r`: host names instead of addresses.
     pub(crate) resolve: bool,
-    /// What is shown of each socket.
+    /// What to show of each socket.
     pub(crate) show: Show,
     /// `-H`: no header row.
     pub(crate) no_header: bool,
@@ -60,75 +59,75 @@ pub(crate) struct Args {
     pub(crate) kill: bool,
     /// `--kill-dry-run`: lists what `-K` would destroy, and destroys nothing.
     pub(crate) kill_dry_run: bool,
-    /// `--explain`: says what the reference keeps quiet about, though stderr is
-    /// no terminal.
+    /// `--explain`: prints the notices that the reference lacks, even if stderr is not a
+    /// terminal.
     pub(crate) explain: bool,
-    /// `--source`: the way to the kernel's tables.
+    /// `--source`: how to read the kernel's socket tables.
     pub(crate) way: Way,
-    /// `--exit-code`: the status tells whether a socket was shown.
+    /// `--exit-code`: the exit status reports whether a socket was shown.
     pub(crate) exit_code: bool,
     /// `--netns LIST`: which network namespaces are listed.
     pub(crate) netns: Option<OsString>,
-    /// In which form rows are written.
+    /// The output format of rows.
     pub(crate) form: Form,
     /// `-D FILE`: where raw replies go; the last one given.
     pub(crate) dump_file: Option<OsString>,
     /// `-F FILE`, which [`Actions::open_filter_file`] has opened.
     pub(crate) filter_file: Option<OsString>,
-    /// The words that are no options: the filter, with `state` and `exclude`
-    /// words before it until [`Args::take_state_words`].
+    /// The words that are not options: the filter, preceded by `state` and `exclude` words
+    /// until [`Args::take_state_words`] removes them.
     pub(crate) words: Vec<OsString>,
 }
 
-/// In which form rows are written, beyond the reference's text.
+/// The output format of rows, beyond the reference's text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Form {
     /// `-j`: one JSON document.
     pub(crate) json: bool,
-    /// `--jsonl`: an object a line.
+    /// `--jsonl`: one object per line.
     pub(crate) json_lines: bool,
     /// `--pretty`: one JSON document, indented.
     pub(crate) pretty: bool,
-    /// `--columns`: names of fields with commas between them.
+    /// `--columns`: field names separated by commas.
     pub(crate) columns: Option<String>,
     /// `--csv`, `--tsv`: how columns are separated.
     pub(crate) separated: Option<Shape>,
-    /// `--sort`: names with commas between them, `-` before those that fall.
+    /// `--sort`: names separated by commas, `-` before each that sorts descending.
     pub(crate) sort: Option<String>,
-    /// `--limit`: how many rows, or groups, are shown.
+    /// `--limit`: the largest number of rows, or groups, to show.
     pub(crate) limit: Option<u64>,
-    /// `--group-by`: names with commas between them.
+    /// `--group-by`: names separated by commas.
     pub(crate) group_by: Option<String>,
 }
 
 impl Form {
-    /// Whether rows are written in columns of chosen fields.
+    /// Whether rows are printed as columns of chosen fields.
     pub(crate) fn is_columns(&self) -> bool {
         self.columns.is_some() || self.separated.is_some() || self.group_by.is_some()
     }
 
-    /// Whether the reference has no such form.
+    /// Whether the reference lacks this format.
     pub(crate) fn is_ours(&self) -> bool {
         self.is_json() || self.is_columns()
     }
 
-    /// Whether rows are written as one JSON document.
+    /// Whether rows are printed as one JSON document.
     pub(crate) fn is_document(&self) -> bool {
         self.is_json() && !self.json_lines
     }
 
-    /// Whether rows are written as JSON.
+    /// Whether rows are printed as JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.json || self.json_lines || self.pretty
     }
 }
 
-/// What is shown of each socket beyond its columns.
+/// What to show of each socket beyond its columns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Show {
     /// `-o`: timers; also on with `-e` and `-b`.
     pub(crate) options: bool,
-    /// `-e`: owner, inode, cookie and such.
+    /// `-e`: owner, inode, cookie and more.
     pub(crate) extended: bool,
     /// `-m`: socket memory.
     pub(crate) memory: bool,
@@ -152,20 +151,20 @@ pub(crate) struct Show {
     pub(crate) bpf_maps: bool,
     /// `--bpf-map-id`: these maps, in order; excludes `bpf_maps`.
     pub(crate) bpf_map_ids: Vec<u32>,
-    /// `--peers`: who holds the other end.
+    /// `--peers`: the processes that hold the other end.
     pub(crate) peers: bool,
     /// `--containers`: container, pod and unit.
     pub(crate) containers: bool,
     /// `--exposure`: what listeners accept.
     pub(crate) exposure: bool,
-    /// How many of `-Z` and `-z` were given.
+    /// How many times `-Z` and `-z` were given.
     pub(crate) contexts: u32,
-    /// How many `-z` were given.
+    /// How many times `-z` was given.
     pub(crate) socket_contexts: u32,
 }
 
 impl Show {
-    /// Whether something is shown that the reference does not show.
+    /// Whether the listing shows something that the reference cannot show.
     pub(crate) fn is_ours(&self) -> bool {
         self.peers || self.containers || self.exposure
     }
@@ -178,8 +177,8 @@ impl Show {
 }
 
 impl Args {
-    /// Whether something was asked for that the reference lacks, but for
-    /// conditions.
+    /// Whether an option was given that the reference lacks.  Conditions of the filter do not
+    /// count.
     pub(crate) fn is_ours(&self) -> bool {
         let form = &self.form;
         form.is_ours()
@@ -190,8 +189,7 @@ impl Args {
             || self.netns.is_some()
     }
 
-    /// Whether `-s` is all that was asked for, so that nothing is listed.
-    /// State options do not count.
+    /// Whether only `-s` was given, so that no socket is listed.  State options do not count.
     pub(crate) fn only_summary(&self) -> bool {
         self.summary && self.selection.is_default() && self.words.is_empty()
     }
@@ -201,14 +199,14 @@ impl Args {
         self.kill && !self.kill_dry_run
     }
 
-    /// Whether a filter has to be beyond doubt: sockets are destroyed by it, or it
-    /// is tried for that.
+    /// Whether the filter selects sockets to destroy, for real or as a dry run, and must
+    /// therefore be unambiguous.
     pub(crate) fn is_about_destroying(&self) -> bool {
         self.kill || self.kill_dry_run
     }
 
-    /// Moves leading `state X`, `exclude X` and `excl X` from the words to the
-    /// selection.  Errors in them come after the summary.
+    /// Moves leading `state X`, `exclude X` and `excl X` from the words to the selection.
+    /// Called after the summary is printed, as the reference reports errors in them only then.
     pub(crate) fn take_state_words(&mut self) -> Result<(), Exit> {
         let mut taken = 0;
         while let Some(word) = self.words.get(taken) {

@@ -1,38 +1,38 @@
-//! How the program ends before there is anything to list.
+//! How the program exits before there is anything to list.
 //!
-//! An [`Exit`] names the text that is asked for and does not make it: help and
-//! manuals are made of the table of options, on which the command line itself
-//! depends.  `last_words.rs` makes the texts.
+//! An [`Exit`] names the text that was asked for but does not build it: help and manuals are
+//! built from the table of options, which the command line itself depends on.  `last_words.rs`
+//! builds the texts.
 
 use sockdiag::model::TableSet;
 use sockdiag::sys::netns::EnterError;
 
 use crate::words::reference;
 
-/// The end of the program.
+/// How the program exits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Help was asked for.
     Help,
     /// The version was asked for.
     Version,
-    /// The list of the fields that sockets of these tables, or of all, can report was
-    /// asked for, by `--columns help`.
+    /// `--columns help` asked for the list of fields that sockets of these tables report;
+    /// `None` stands for all tables.
     Fields(Option<TableSet>),
     /// The JSON Schema was asked for.
     Schema,
     /// A document was asked for.
     Generate(Document),
-    /// A wrong option: a message without its newline, which help follows.
+    /// An invalid option: a message without its newline, followed by the help.
     Usage(Vec<u8>),
-    /// The same for an option that there is not.
+    /// The same for an option that does not exist.
     Unknown {
         /// The message.
         message: Vec<u8>,
         /// The option as typed: a letter, or a name with its dashes.
         option: String,
     },
-    /// Any other end.
+    /// Any other exit.
     Error {
         /// The exit status.
         code: u8,
@@ -44,10 +44,10 @@ pub(crate) enum Exit {
 impl Exit {
     /// The status of every usage error: `exit(-1)`.
     pub(crate) const USAGE: u8 = 255;
-    /// The status of a listing without a socket, where it tells (`--exit-code`).
+    /// The status of a listing that showed no socket, under `--exit-code`.
     pub(crate) const NONE_SHOWN: u8 = 1;
 
-    /// An end without a word.
+    /// An exit that prints nothing.
     pub(crate) fn silent(code: u8) -> Self {
         Self::Error { code, stderr: Vec::new() }
     }
@@ -59,8 +59,8 @@ impl Exit {
         Self::Error { code, stderr }
     }
 
-    /// The same with more behind the message, which says nothing that scripts of the
-    /// reference know.
+    /// The same with advice after the message.  The advice is ours, so scripts written for the
+    /// reference do not know it.
     pub(crate) fn advised(mut self, advice: &str) -> Self {
         match &mut self {
             Self::Usage(message) => message.extend(advice.bytes()),
@@ -73,20 +73,20 @@ impl Exit {
         self
     }
 
-    /// A wrong option: `message` and then the reference's help on stderr.
+    /// An invalid option: `message`, then the reference's help, on stderr.
     pub(crate) fn usage(message: impl Into<Vec<u8>>) -> Self {
         Self::Usage(message.into())
     }
 }
 
-/// A namespace that is not there or may not be entered.
+/// A namespace that does not exist or may not be entered.
 impl From<EnterError> for Exit {
     fn from(error: EnterError) -> Self {
         Self::error(1, reference::enter(&error))
     }
 }
 
-/// What `--generate` makes.
+/// The document that `--generate` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Document {
     /// The manual page ss(8).
@@ -108,7 +108,7 @@ pub(crate) enum Document {
 }
 
 impl Document {
-    /// Every document with its word.
+    /// Every document with the word that selects it.
     pub(crate) const ALL: [(&str, Self); 8] = [
         ("man", Self::Man),
         ("man-filter", Self::ManFilter),
@@ -120,13 +120,13 @@ impl Document {
         ("fish", Self::Fish),
     ];
 
-    /// The document that a word stands for.
+    /// The document that a word selects.
     pub(crate) fn by_name(word: &[u8]) -> Option<Self> {
         Self::ALL.iter().find(|(name, _)| name.as_bytes() == word).map(|(_, document)| *document)
     }
 }
 
-/// A message that quotes what the user wrote, whatever bytes that is.
+/// A message that quotes what the user wrote, which may be any bytes.
 pub(crate) fn quoting(before: &str, quoted: &[u8], after: &str) -> Vec<u8> {
     [before.as_bytes(), quoted, after.as_bytes()].concat()
 }

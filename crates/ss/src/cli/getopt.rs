@@ -1,9 +1,8 @@
 //! GNU `getopt_long`: which words are options, and how it complains.
 //!
-//! Words and options come out in the order in which they stand; whoever
-//! collects the words gets GNU's permuted order.  Extensions of ours match
-//! only when spelled in full, so that every abbreviation means, and every
-//! complaint says, what it does in the reference.
+//! Words and options come out in the order in which they were written; a caller that collects
+//! the words apart gets GNU's permuted order.  Our own options match only when spelled in
+//! full, so every abbreviation keeps its meaning, and its error message, of the reference.
 //!
 //! Source: getopt(3); messages and the order of possibilities as `ss` 7.3
 //! prints them.
@@ -20,11 +19,11 @@ use super::exit::{Exit, quoting};
 pub(crate) enum Item<'a> {
     /// An option, with its argument (empty for one that takes none).
     Option(&'static Opt, &'a OsStr),
-    /// A word that is no option.
+    /// A word that is not an option.
     Word(&'a OsStr),
 }
 
-/// A word that looks like an option and is not a right one.
+/// A word that looks like an option but is not a valid one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
     /// `-Y`: no such letter.
@@ -42,7 +41,7 @@ pub(crate) enum Wrong {
 }
 
 impl Wrong {
-    /// How the program ends because of it.
+    /// How the program exits because of it.
     pub(super) fn exit(&self, program: &OsStr) -> Exit {
         let message = self.message(program);
         let is_ours =
@@ -52,7 +51,7 @@ impl Wrong {
             Self::Name(written) => {
                 Exit::Unknown { message, option: format!("--{}", String::from_utf8_lossy(written)) }
             }
-            // Help that does not know the option is no help.
+            // The reference's help does not list our options, so it would not help.
             Self::NameNeedsArgument(name) | Self::NameTakesNone(name) if is_ours(name) => {
                 Exit::error(Exit::USAGE, message)
             }
@@ -60,7 +59,7 @@ impl Wrong {
         }
     }
 
-    /// The complaint, which starts with the name of the program as invoked.
+    /// The error message, which starts with the name of the program as invoked.
     pub(crate) fn message(&self, program: &OsStr) -> Vec<u8> {
         let text = match self {
             Self::Letter(letter) => quoting("invalid option -- '", &[*letter], "'"),
@@ -85,9 +84,9 @@ impl Wrong {
 pub(crate) struct Getopt<'a> {
     options: &'static [Opt],
     words: std::slice::Iter<'a, OsString>,
-    /// The letters of a cluster like `-tan` that are still to be read.
+    /// The unread letters of a cluster like `-tan`.
     cluster: &'a [u8],
-    /// Whether the first word that is no option ends the options.
+    /// Whether the first word that is not an option ends the options.
     posix: bool,
     /// Whether the options have ended.
     ended: bool,
@@ -147,7 +146,7 @@ impl<'a> Getopt<'a> {
             (true, Some(attached)) => OsStr::from_bytes(attached),
             (true, None) => {
                 let next = self.words.next().ok_or(Wrong::NameNeedsArgument(name))?;
-                // No value of ours begins so: it was left out.
+                // No value of our options begins with `--`: the argument was left out.
                 if option.is_extension() && next.as_bytes().starts_with(b"--") {
                     return Err(Wrong::NameNeedsArgument(name));
                 }
@@ -157,8 +156,8 @@ impl<'a> Getopt<'a> {
         Ok(Item::Option(option, argument))
     }
 
-    /// The option of this name, or else the only one whose name starts so.
-    /// Several names of one option do not make a start ambiguous.
+    /// The option with this name, or else the only one whose name starts with it.  A prefix
+    /// shared by several names of one option is not ambiguous.
     fn named(&self, start: &[u8], written: &[u8]) -> Result<(&'static Opt, &'static str), Wrong> {
         let spelled = |name: &[u8]| {
             self.options.iter().find_map(|option| {
@@ -197,8 +196,8 @@ impl<'a> Iterator for Getopt<'a> {
     }
 }
 
-/// The names of the reference's options in the order in which it lists them as
-/// possibilities, which is not the order of its help.
+/// The long names of the reference's options, in the order of its "possibilities:" message,
+/// which differs from the order of its help.
 pub(crate) fn reference_long_names() -> impl Iterator<Item = &'static str> {
     "numeric resolve options extended memory info processes threads bpf events tcp sctp udp raw unix tipc vsock \
      all listening bound-inactive ipv4 ipv6 packet family socket query summary diag filter version help context \

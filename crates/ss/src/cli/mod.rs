@@ -1,8 +1,8 @@
 //! The command line: what may be written, and what it asks for.
 //!
-//! Nothing here opens, prints or looks at the environment: what an option does
-//! at once goes through [`Actions`], and what ends the program comes back as
-//! an [`Exit`], which only names the text that is to be printed.
+//! Nothing here opens, prints or reads the environment: what an option does at once goes
+//! through [`Actions`], and what ends the program is returned as an [`Exit`], which only names
+//! the text to print.
 
 use std::ffi::{OsStr, OsString};
 
@@ -38,7 +38,7 @@ pub(crate) fn parse(
             Item::Word(word) => args.words.push(word.to_owned()),
         }
     }
-    // Behind the last option: which tables are asked for is known only then.
+    // Only after the last option is it known which tables were selected.
     if args.form.columns.as_deref() == Some("help") {
         let selected = args.selection.resolve().ok().filter(|_| !args.selection.is_default());
         return Err(Exit::Fields(selected.map(|selected| selected.tables)));

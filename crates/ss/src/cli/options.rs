@@ -1,7 +1,6 @@
 //! What each option of the shared table does in `ss`.
 //!
-//! How options are written, and what help says of them, is data of
-//! `sockdiag-options`.
+//! `sockdiag-options` holds how each option is spelled and its help text.
 //!
 //! Source: ss(8) of iproute2 7.3.
 
@@ -17,7 +16,7 @@ use super::args::{Actions, Args};
 use super::exit::{Document, Exit, quoting};
 use crate::words::reference;
 
-/// Does what an option does; `argument` is empty if it takes none.
+/// Carries out an option; `argument` is empty if the option takes none.
 pub(crate) fn apply(
     key: Key,
     args: &mut Args,
@@ -149,7 +148,7 @@ fn bpf_map_id(args: &mut Args, id: &OsStr, actions: &mut dyn Actions) -> Result<
     Ok(())
 }
 
-/// An argument that can only be names.
+/// An argument that must be a list of names, so it must be UTF-8.
 fn text(argument: &OsStr) -> Result<String, Exit> {
     let wrong = || Exit::error(Exit::USAGE, quoting("ss: there is no field \"", argument.as_bytes(), "\""));
     Ok(argument.to_str().ok_or_else(wrong)?.to_owned())
@@ -210,8 +209,8 @@ mod tests {
     use super::super::tests::Recorder;
     use super::*;
 
-    /// That a key without an action does not compile is not enough: the action
-    /// has to act, and on the argument where there is one.
+    /// The compiler checks that every key has an action.  This test checks that the action has
+    /// an effect, and that its effect depends on the argument if there is one.
     #[test]
     fn every_option_does_something() {
         for option in OPTIONS {

@@ -1,18 +1,17 @@
 //! Which option shows which group of fields.
 //!
-//! Invariant: what a listing shows and what the manual says of a field are
-//! read from the same row.
+//! Invariant: the listing and the manual read this from the same row.
 
 use sockdiag::fields::Groups;
 use sockdiag_options::{Key, option};
 
 use super::Args;
 
-/// A group, the option that shows it, and whether it was given; no option asks
-/// for what text always shows, or never.
+/// A group, the option that shows it, and whether the option was given; no option for groups
+/// that text output shows always or never.
 type Row = (Groups, Option<Key>, fn(&Args) -> bool);
 
-/// In the order in which the manual names options.
+/// In the order in which the manual lists options.
 const SHOWN_BY: &[Row] = &[
     (Groups::COLUMNS, None, |_| false),
     (Groups::OPTIONS, Some(Key::Options), |args| args.show.options),
@@ -36,19 +35,19 @@ const SHOWN_BY: &[Row] = &[
     (Groups::IDENTITY, Some(Key::Json), |_| false),
 ];
 
-/// What the options show.
+/// The groups that the given options show.
 pub(crate) fn groups(args: &Args) -> Groups {
     let given = SHOWN_BY.iter().filter(|(.., given)| given(args));
     given.fold(Groups::NONE, |groups, (group, ..)| groups.union(*group))
 }
 
-/// The options that show a field, `-m, -i`; empty if none does.
+/// The options that show a field, such as `-m, -i`; empty if none does.
 pub(crate) fn shown_by(groups: Groups) -> String {
     let rows = SHOWN_BY.iter().filter(|(group, ..)| groups.intersects(*group));
     rows.map(|(_, key, _)| key.map_or_else(|| "always".to_owned(), spelling)).collect::<Vec<_>>().join(", ")
 }
 
-/// How an option is mostly written: by its letter, if it has one.
+/// The preferred spelling of an option: its letter, if it has one.
 fn spelling(key: Key) -> String {
     let option = option(key);
     let long = || option.long.first().map_or_else(String::new, |name| format!("--{name}"));

@@ -1,7 +1,7 @@
-//! Command lines and what becomes of them.
+//! Command lines and their outcome.
 //!
-//! Every error here was compared with `ss` 7.3, DCCP apart.  Words are divided
-//! at blanks; `''` is an empty word.
+//! Every error here, except those about DCCP, was compared with `ss` 7.3.  Words are split at
+//! blanks; `''` is an empty word.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -13,7 +13,7 @@ use crate::last_words::LastWords;
 mod compat_table;
 mod reference;
 
-/// Notes what was to be done at once; a name `missing` cannot be opened.
+/// Logs the actions that the options asked for; opening a name `missing` fails.
 #[derive(Default)]
 pub(super) struct Recorder {
     pub(super) log: Vec<String>,
@@ -57,9 +57,9 @@ fn parsed(line: &[OsString], posix: bool, recorder: &mut Recorder) -> Result<Arg
     Ok(args)
 }
 
-/// In short: what was done at once, the flags that are on, states and tables
-/// unless they are the default ones, the words that are left; or the status,
-/// the message and whether help follows it.
+/// The outcome in short: the actions, the flags that are on, states and tables unless they are
+/// the defaults, and the remaining words; or else the status, the message, and whether help
+/// follows it.
 fn outcome(line: &str, posix: bool) -> String {
     let mut recorder = Recorder::default();
     let args = match parsed(&words(line), posix, &mut recorder) {
@@ -218,7 +218,7 @@ fn an_empty_name_could_be_any_of_the_references() {
     }
 }
 
-/// Random bytes as arguments: every line is read to its end, one way or another.
+/// Random bytes as arguments: the parser must reach the end of every line, or an error.
 #[test]
 fn no_line_panics() {
     let mut random = fastrand::Rng::with_seed(11);
@@ -237,8 +237,8 @@ fn no_line_panics() {
     }
 }
 
-/// Help and manual are made of the table of options and of what the command
-/// line knows; so that this is no circle, it only names the texts.
+/// Help and manual are built from the table of options and from what `cli` knows.  To avoid a
+/// dependency cycle, `cli` only names the texts.
 #[test]
 fn the_command_line_makes_no_texts() {
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli");

@@ -1,10 +1,10 @@
 //! Completions for bash, zsh and fish.
 //!
-//! Words are those of the tables: options, what follows them, fields, states and
-//! the operands of filters.  Lists are completed after each comma.  Names of network
-//! namespaces are those of `/run/netns` when the key is pressed.
+//! The words come from the tables: options, their arguments, fields, states and the operands
+//! of filters.  Lists are completed after each comma.  Names of network namespaces are read
+//! from `/run/netns` when the key is pressed.
 //!
-//! `crates/ss/tests/manual/completions.rs` presses it in each of the shells.
+//! `crates/ss/tests/manual/completions.rs` presses the key in each of the shells.
 
 use std::fmt::Write as _;
 
@@ -19,8 +19,7 @@ fn argument(option: &Opt) -> Option<Kind> {
     option.argument.map(|argument| argument.kind)
 }
 
-/// The words of a list, less those that stand for what the user names: of `pid:PID`
-/// only `pid:` is left.
+/// The words of a list without their placeholders: `pid:PID` becomes `pid:`.
 fn literal(words: &[&str]) -> String {
     let own = words.iter().map(|word| word.trim_end_matches(|letter: char| letter.is_ascii_uppercase()));
     own.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
@@ -30,13 +29,13 @@ fn state_words() -> String {
     states::WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" ")
 }
 
-/// The words before a state.
+/// The words that may precede a state.
 fn before_state() -> Vec<&'static str> {
     STATE.names.iter().chain(EXCLUDE.names).copied().collect()
 }
 
-/// Names of fields: all in full with their members, then what stands behind the
-/// point where that alone is a name.
+/// Field names: all full names and their members, then the parts after the dot that are valid
+/// names alone.
 fn field_words() -> String {
     let catalog = Catalog::standard();
     let mut words: Vec<String> = Vec::new();
@@ -53,7 +52,7 @@ fn field_words() -> String {
     words.join(" ")
 }
 
-/// Words of a filter that are no fields.
+/// Words of a filter that are not fields.
 fn filter_words() -> String {
     let mut words = before_state();
     words.extend(["and", "or", "not", "autobound"]);
@@ -65,7 +64,7 @@ fn filter_words() -> String {
     words.join(" ")
 }
 
-/// For bash-completion.
+/// The completion script for bash-completion.
 pub(super) fn bash() -> String {
     let mut text = String::from(BASH);
     for option in OPTIONS {
@@ -81,7 +80,7 @@ pub(super) fn bash() -> String {
             Some(Kind::Number) => "COMPREPLY=()".to_owned(),
         };
         let mut patterns = spellings(option);
-        // The last letter of a cluster such as -tA.
+        // The option may be the last letter of a cluster, as in -tA.
         patterns.extend(option.short.chars().map(|letter| format!("-[!-]*{letter}")));
         _ = writeln!(text, "        {}) {action}; return ;;", patterns.join("|"));
     }
@@ -136,7 +135,7 @@ _ss() {
     case $prev in
 "#;
 
-/// A text between single quotes of a shell.
+/// Quotes a text for a shell, in single quotes.
 fn quoted(text: &str) -> String {
     text.replace('\'', "'\\''")
 }
@@ -147,7 +146,7 @@ fn short_help(option: &Opt) -> String {
     text.split_once(". ").map_or(text, |(first, _)| first).trim_end_matches('.').to_owned()
 }
 
-/// For zsh's `_arguments`.
+/// The completion script for zsh's `_arguments`.
 pub(super) fn zsh() -> String {
     let mut text = ZSH
         .replace("@FIELDS@", &field_words())
@@ -213,7 +212,7 @@ _ss_filter() {
 _arguments -s \
 "#;
 
-/// For fish.
+/// The completion script for fish.
 pub(super) fn fish() -> String {
     let mut text = FISH.replace("@FIELDS@", &field_words());
     let mut descending = String::new();

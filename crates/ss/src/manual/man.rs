@@ -1,6 +1,6 @@
 //! The manual page ss(8): options, files and exit statuses.
 //!
-//! The language of filters is ss-filter(7), the fields are ss-fields(7).
+//! The filter language is described in ss-filter(7), the fields in ss-fields(7).
 
 use roff::{Inline, bold, italic, roman};
 use sockdiag_options::{EXAMPLES, OPTIONS, Opt, Section};
@@ -54,7 +54,7 @@ pub(super) fn page() -> String {
     page.end()
 }
 
-/// What is wanted, as a sentence.
+/// Turns the description of an example into a sentence.
 fn sentence(wanted: &str) -> String {
     let mut letters = wanted.chars();
     let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
@@ -146,7 +146,7 @@ const FILES: &[(&str, &str)] = &[
     ("/run/netns", "Named network namespaces."),
 ];
 
-/// `-m, --memory`, and what it does.
+/// Adds an option: its spellings, such as `-m, --memory`, and its description.
 fn describe(page: &mut Page, option: &Opt) {
     let mut names: Vec<Inline> = Vec::new();
     for (at, spelling) in super::pages::spellings(option).iter().enumerate() {

@@ -1,11 +1,11 @@
 //! What `--generate` prints: the manual pages, shell completions, and the
 //! reference pages of options and fields.
 //!
-//! Everything is made of the table of options and the table of fields, so what
-//! is installed says what this program can do.  Only the language of filters,
-//! which is a grammar and no table, is described in words (`sockdiag-guide`).
+//! All texts are built from the table of options and the table of fields, so that the
+//! installed documentation matches this program.  Only the filter language, which is a grammar
+//! and not a table, is described in prose (`sockdiag-guide`).
 //!
-//! Invariant: an option or a field that has no doc fails a test.
+//! Invariant: a test fails if an option or a field has no doc.
 
 mod completions;
 mod man;
@@ -16,7 +16,7 @@ use sockdiag_guide::{field_page, filter_page};
 
 use crate::cli::{Document, shown_by};
 
-/// Makes a document.
+/// Builds a document.
 pub(crate) fn generate(document: Document) -> String {
     match document {
         Document::Man => man::page(),
@@ -30,8 +30,8 @@ pub(crate) fn generate(document: Document) -> String {
     }
 }
 
-/// The fields that some option shows or structured output gives, each name
-/// once, under what shows them, in print order.
+/// The fields that an option shows or structured output prints, each name once, grouped by the
+/// option that shows them, in print order.
 fn sections(catalog: &Catalog) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
     let mut seen = std::collections::HashSet::new();
@@ -43,7 +43,7 @@ fn sections(catalog: &Catalog) -> Vec<Section> {
             if fields.is_empty() {
                 continue;
             }
-            // A block without groups is shown wherever there is something to show.
+            // A block without groups is shown whenever it has a value.
             let shown_by = Some(shown_by(part.shown_by)).filter(|names| !names.is_empty());
             let shown_by = shown_by.unwrap_or_else(|| by_name(&fields).to_owned());
             match sections.last_mut() {
@@ -57,7 +57,7 @@ fn sections(catalog: &Catalog) -> Vec<Section> {
     sections
 }
 
-/// What shows fields that no option asks for.
+/// How to see fields that no option asks for.
 fn by_name(fields: &[&Field]) -> &'static str {
     if fields.iter().all(|field| field.needs.has(Needs::TWO_LOOKS)) {
         "sockdiag top, by name: they need two looks at each socket"

@@ -43,7 +43,7 @@ fn title(section: Section) -> &'static str {
     }
 }
 
-/// Fields by kind of message and what shows them.
+/// Fields by kind of message and by the option that shows them.
 pub(super) fn fields() -> String {
     let mut text = format!(
         "{MADE}fields`. -->\n\n# Fields\n\n\
@@ -85,12 +85,12 @@ pub(super) fn fields() -> String {
     text
 }
 
-/// Text inside a table.
+/// Escapes text for a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
-/// What the records of a list hold.
+/// The members of the records in a list.
 fn members(field: &Field) -> String {
     let members: Vec<String> = field
         .kind

@@ -1,8 +1,7 @@
-//! What the reference says, byte for byte.
+//! The reference's messages, byte for byte.
 //!
-//! Names, paths and lines go out as the raw bytes that they are.  A notice has
-//! its newline where the reference prints one; a message that ends the program
-//! has none.
+//! Names, paths and lines are printed as raw bytes.  A notice has a newline where the
+//! reference prints one; a message that ends the program has none.
 //!
 //! Source: the program's behaviour.
 
@@ -15,13 +14,13 @@ use sockdiag::notice::Notice;
 use sockdiag::sys::errno_text;
 use sockdiag::sys::netns::EnterError;
 
-/// Parts of a message, some of them of any bytes.
+/// Joins the parts of a message, some of which may be any bytes.
 fn joined(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()
 }
 
-/// What the reference says where a notice arises; `None` if it is silent
-/// there, or does not get there.
+/// What the reference prints for a notice; `None` if it prints nothing there, or never gets
+/// there.
 pub(crate) fn notice(notice: &Notice) -> Option<Vec<u8>> {
     let text = |text: &str| text.as_bytes().to_vec();
     let failed = |what: &str, errno: &i32| format!("{what}: {}\n", errno_text(*errno)).into_bytes();
@@ -54,7 +53,7 @@ pub(crate) fn notice(notice: &Notice) -> Option<Vec<u8>> {
         Notice::RecordingAnswer { errno } => failed("TCPDIAG answered", errno),
         Notice::RecordingHeader { errno } => failed("Reading header from $TCPDIAG_FILE", errno),
         Notice::RecordingBody { errno } => failed("Reading $TCPDIAG_FILE", errno),
-        // The line has its newline, if it is not the file's last.
+        // The line contains its newline, unless it is the last one of the file.
         Notice::DatabaseCorrupted { path, line } => {
             joined(&[b"Database ", path.as_os_str().as_bytes(), b" is corrupted at ", line, b"\n"])
         }
@@ -96,13 +95,13 @@ pub(crate) fn notice(notice: &Notice) -> Option<Vec<u8>> {
             errno_text(*errno).as_bytes(),
             b"\n",
         ]),
-        // These are ours: `HoldersHidden`, `Missing`, `HoldersRefused`,
-        // `NamespacesUnseen`, `PeersLeftOut`, `Destroyed` and `EventsLost`.
+        // The reference prints nothing for these: `HoldersHidden`, `Missing`,
+        // `HoldersRefused`, `NamespacesUnseen`, `PeersLeftOut`, `Destroyed` and `EventsLost`.
         _ => return None,
     })
 }
 
-/// What libbpf, which the reference shows values with, says of their types.
+/// The complaint about a value's type of libbpf, which the reference prints values with.
 fn libbpf(complaint: BpfComplaint) -> Option<String> {
     Some(match complaint {
         BpfComplaint::IntSize { size, id } => format!("unexpected sz {size} for id [{id}]"),
@@ -116,8 +115,8 @@ fn libbpf(complaint: BpfComplaint) -> Option<String> {
     })
 }
 
-/// What the reference says of a filter, in one line or several; `None` for
-/// conditions that it lacks.
+/// What the reference prints for a filter error, in one or more lines; `None` for conditions
+/// that it lacks.
 pub(crate) fn filter(error: &FilterError) -> Option<Vec<u8>> {
     Some(match error {
         FilterError::Syntax => b"ss: bison bellows (while parsing filter): \"syntax error!\" Sorry.".to_vec(),
@@ -164,17 +163,17 @@ fn cgroup(error: CgroupError) -> Option<String> {
     })
 }
 
-/// What the reference says of an item of `-A` that is no table.
+/// What the reference prints for an item of `-A` that is not a table.
 pub(crate) fn bad_table(bad: &BadTable) -> Vec<u8> {
     joined(&[b"ss: \"", &bad.0, b"\" is illegal socket table id"])
 }
 
-/// What the reference says of a word that is no state.
+/// What the reference prints for a word that is not a state.
 pub(crate) fn bad_state(bad: &BadState) -> Vec<u8> {
     joined(&[b"ss: wrong state name: ", &bad.0])
 }
 
-/// What the reference says of a selection that leaves nothing.
+/// What the reference prints for a selection that leaves nothing.
 pub(crate) fn empty(empty: Empty) -> &'static str {
     match empty {
         Empty::Tables => "ss: no socket tables to show with such filter.",
@@ -183,7 +182,7 @@ pub(crate) fn empty(empty: Empty) -> &'static str {
     }
 }
 
-/// What the reference says of a namespace that it cannot enter.
+/// What the reference prints for a namespace that it cannot enter.
 pub(crate) fn enter(error: &EnterError) -> Vec<u8> {
     let named = |before: &str, name: &OsStr, after: &str, errno: i32| {
         joined(&[before.as_bytes(), name.as_bytes(), after.as_bytes(), errno_text(errno).as_bytes()])

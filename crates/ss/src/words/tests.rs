@@ -10,7 +10,7 @@ use sockdiag::sys::netns::EnterError;
 use super::*;
 use crate::last_words::LastWords;
 
-/// A sample of every variant, what it says, and whether only people see it.
+/// A sample of every variant, its message, and whether only people see it.
 fn samples() -> Vec<(Notice, &'static [u8], bool)> {
     vec![
         (
@@ -224,7 +224,7 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
     ]
 }
 
-/// The names of a type's variants, from its source.
+/// The names of an enum's variants, read from its source.
 fn variants_of<'s>(source: &'s str, declaration: &str) -> BTreeSet<&'s str> {
     let (_, body) = source.split_once(declaration).unwrap_or_else(|| panic!("no {declaration}"));
     let (body, _) = body.split_once("\n}\n").expect("an end");
@@ -237,7 +237,7 @@ fn variant_of(value: &impl std::fmt::Debug) -> String {
     format!("{value:?}").chars().take_while(|letter| letter.is_alphanumeric()).collect()
 }
 
-/// One process may not be looked into.
+/// A report that process 7 may not be inspected.
 fn process_7() -> Unseen {
     let mut unseen = Unseen::default();
     unseen.processes.push(7);
@@ -259,8 +259,8 @@ fn every_notice_has_its_words() {
     assert_eq!(told.iter().map(String::as_str).collect::<BTreeSet<_>>(), all);
 }
 
-/// The library's own sentences: one line, no program's name, nothing of the
-/// reference's words.
+/// The library's own sentences: one line, without the program's name and without the
+/// reference's wording.
 #[test]
 fn a_notice_s_own_sentence_is_plain() {
     for (notice, ..) in samples() {
@@ -432,7 +432,7 @@ fn a_walk_that_ended_early_is_told() {
             "ss: tcp sockets: the walk of its table ended early: running: Operation not permitted (after 9 sockets)"
         )
     );
-    // Of these the reference's words were told.
+    // These errors were reported as notices, in the reference's words.
     assert_eq!(failed(&error(DumpErrorKind::Eof)), None);
 }
 

@@ -1,8 +1,8 @@
-//! A thousand names of any bytes through every form, read back by Python.
+//! A thousand names of arbitrary bytes in every output format, read back by Python.
 //!
-//! What Python makes of CSV, TSV, lines and JSON, with the documented escape undone
-//! by a few lines of its own, is what the names were; and no form lets a letter
-//! through that acts on a terminal.
+//! Python parses CSV, TSV, lines and JSON, and a few lines of its own undo the documented
+//! escapes; the result must be the original names.  No format may let a character through that
+//! affects a terminal.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
@@ -26,7 +26,7 @@ use sockdiag_testkit::skip;
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 const DECODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chosen_names/decode.py");
 
-/// Names that come out the same on every run.
+/// Generates names that are the same on every run.
 struct Names(u64);
 
 impl Names {
@@ -35,7 +35,7 @@ impl Names {
         (self.0 >> 33) as usize % below
     }
 
-    /// A name of at most so many bytes, none of which is refused.
+    /// A name of at most `most` bytes, without refused ones.
     fn next(&mut self, most: usize, refused: impl Fn(u8) -> bool) -> Vec<u8> {
         const ODD: &[&str] = &[
             "\\",
@@ -93,7 +93,7 @@ fn has_python() -> bool {
     Command::new("python3").arg("--version").output().is_ok_and(|out| out.status.success())
 }
 
-/// What Python reads in a listing.
+/// The values that Python reads from a listing.
 fn read_back(form: &str, wanted: &[&str], listing: &[u8]) -> Vec<String> {
     let mut child = Command::new("python3")
         .arg(DECODE)
@@ -118,7 +118,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-/// Nothing but the form's own line breaks and tabs acts on a terminal.
+/// Asserts that only the format's own line breaks and tabs affect a terminal.
 fn is_harmless(listing: &[u8], what: &str) {
     for chunk in listing.utf8_chunks() {
         let raw = chunk.valid().chars().find(|letter| is_unsafe(*letter) && !matches!(letter, '\n' | '\t'));
@@ -128,7 +128,7 @@ fn is_harmless(listing: &[u8], what: &str) {
     }
 }
 
-/// What each of a number of rows says of one name.
+/// The values of one field in a number of rows.
 struct Field {
     /// The field, by its full name.
     name: &'static str,
@@ -137,7 +137,7 @@ struct Field {
     rows: Vec<String>,
 }
 
-/// Every form of these rows says what the fields are; `list` runs `ss` with words.
+/// Asserts that every format gives these values; `list` runs `ss` with arguments.
 fn every_form_says(fields: &[Field], list: &dyn Fn(&[&str]) -> Outcome) {
     let listed = |words: &[&str]| {
         let outcome = list(words);
@@ -175,11 +175,11 @@ fn every_form_says(fields: &[Field], list: &dyn Fn(&[&str]) -> Outcome) {
         "--jsonl --columns"
     );
     for field in fields {
-        // One column is not padded: a line is its cell.
+        // A single column is not padded, so a line is its cell.
         let listing = listed(&["-H", "--columns", field.name]);
         assert_eq!(read_back("lines", &[field.kind], &listing), field.rows, "{} alone", field.name);
         let listing = listed(&["-H", "--csv", "--group-by", field.name]);
-        // Behind the name stand a count and two sums.
+        // The group's name is followed by a count and two sums.
         let kinds = [field.kind, "text", "text", "text"];
         let first = |line: &String| line.split(' ').next().unwrap_or_default().to_owned();
         let mut found: Vec<String> = read_back("csv", &kinds, &listing).iter().map(first).collect();
@@ -188,7 +188,7 @@ fn every_form_says(fields: &[Field], list: &dyn Fn(&[&str]) -> Outcome) {
         let lines = listed(&["--jsonl", "--group-by", field.name]);
         let mut lines = read_back("flat-lines", &[field.name], &lines);
         let mut same = read_back("groups", &[field.name], &listed(&["-j", "--group-by", field.name]));
-        // What holders have in common is said once.
+        // A value that several holders share is printed once.
         let once = |row: &String| {
             let mut parts: Vec<&str> = row.split(',').collect();
             parts.dedup();
@@ -214,10 +214,10 @@ fn every_form_says(fields: &[Field], list: &dyn Fn(&[&str]) -> Outcome) {
     listed(&["-p", "-e", "--containers", "--exposure"]);
 }
 
-/// Command name, number and words of a process.
+/// Command name, process id and command line of a process.
 type Process = (Vec<u8>, usize, Vec<Vec<u8>>);
 
-/// A file, or a directory with its parents, of the test's own.
+/// Writes a file of the test, and makes its parent directories.
 fn put(path: &Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().expect("it has one")).expect("the test's own directory");
     fs::write(path, bytes).expect("the test's own file");
@@ -319,7 +319,7 @@ fn names_of_processes_users_hosts_and_cgroups_come_back() {
             .env("PROC_ROOT", root.join("proc"));
         run(command, &case).unwrap_or_else(|why| panic!("{case}: {why}"))
     };
-    // Holders come in the order in which the directory has them.
+    // Holders are listed in the order of the directory.
     let order = list(&["-H", "--tsv", "--columns", "pid"]).stdout;
     let order = String::from_utf8(order).expect("numbers");
     assert_eq!(order.lines().count(), ROWS);
@@ -380,7 +380,7 @@ fn names_of_interfaces_come_back() {
     let _ = fs::remove_file(path);
 }
 
-/// Any user may bind such names.
+/// Any user can bind such names.
 #[test]
 fn names_of_unix_sockets_come_back() {
     const EACH: usize = 100;
@@ -395,7 +395,7 @@ fn names_of_unix_sockets_come_back() {
     for _ in 0..EACH {
         let path = directory.join(OsString::from_vec(names.next(60, |byte| byte == b'/')));
         bound.push((SocketAddr::from_pathname(&path), path.as_os_str().as_bytes().to_vec()));
-        // Abstract names may hold NULs; they are shown behind an `@`.
+        // Abstract names may contain NULs; they are shown after an `@`.
         let mut name = names.next(100, |_| false);
         let at = names.number(name.len());
         name.insert(at, b"\0x"[names.number(2)]);
@@ -415,7 +415,7 @@ fn names_of_unix_sockets_come_back() {
         let case = Case::new(&words).inside(&namespace);
         run(Command::new(OURS), &case).unwrap_or_else(|why| panic!("{case}: {why}"))
     };
-    // In the order of the kernel, by inode.
+    // Rows come in the kernel's order; the inode identifies each.
     let order = String::from_utf8(list(&["-H", "--tsv", "--columns", "inode"]).stdout).expect("numbers");
     let known = sockets.iter().map(|(socket, name)| (inode_of(socket), name)).collect::<Vec<_>>();
     let mut fields = ["socket.inode", "unix.name"].map(|name| Field { name, kind: "text", rows: Vec::new() });
@@ -437,11 +437,11 @@ fn inode_of(socket: &UnixListener) -> String {
     link.trim_start_matches("socket:[").trim_end_matches(']').to_owned()
 }
 
-/// Who may make a namespace names it; here in a view of processes and mounts of our own.
+/// Whoever can make a namespace names it; here in a process and mount namespace of the test.
 #[test]
 fn names_of_namespaces_come_back() {
     const ROWS: usize = 30;
-    // Mounts, processes and a network of its own; then each name is one more network.
+    // New mount, process and network namespaces; then one further network namespace per name.
     const SCRIPT: &str = "mount -t tmpfs none /run || exit 99; mkdir /run/netns || exit 99; ss=$1; shift; \
         while [ \"$1\" != -- ]; do : > \"/run/netns/$1\"; unshare \"--net=/run/netns/$1\" true || exit 98; shift; done; \
         shift; exec \"$ss\" \"$@\"";
@@ -473,7 +473,7 @@ fn names_of_namespaces_come_back() {
     all.retain(|name| name != b"-" && name != b"--" && name != b".");
     all.sort();
     all.dedup();
-    // A row for each: the kernel's own socket of one netlink protocol.
+    // One row per namespace: the kernel's own socket of one netlink protocol.
     let list = |words: &[&str]| {
         let mut command = isolated(SCRIPT);
         command.arg(OURS).args(all.iter().map(|name| OsString::from_vec(name.clone()))).arg("--");

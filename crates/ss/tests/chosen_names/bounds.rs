@@ -1,4 +1,4 @@
-//! Text of two megabytes in every form: what is held, written and marked.
+//! Text of two megabytes in every output format: memory use, output size and truncation marks.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -15,14 +15,14 @@ use sockdiag_testkit::skip;
 const OURS: &str = env!("CARGO_BIN_EXE_ss");
 pub(super) const LONG: usize = 2 << 20;
 pub(super) const ROWS: u32 = 1000;
-/// KiB of address space that each run may have, and so of memory.
+/// Address space of a run in KiB, which limits its memory.
 const MOST_KIB: u32 = 64 << 10;
 /// Inode of the first row.
 pub(super) const FIRST: u32 = 50_000;
-/// Files in which the C library looks names up.
+/// Files in which the C library looks up names.
 const OF_THE_MACHINE: [&str; 3] = ["hosts", "passwd", "nsswitch.conf"];
 
-/// A directory of the test's own that is gone afterwards.
+/// A directory of the test, removed afterwards.
 pub(super) struct Place(pub(super) PathBuf, pub(super) Option<PathBuf>);
 
 impl Place {
@@ -45,7 +45,7 @@ impl Place {
         fs::write(self.0.join("sockets"), bytes).expect("the test's own file");
     }
 
-    /// A process that holds the first `held` of them, with long names.
+    /// A process with long names that holds the first `held` sockets.
     pub(super) fn process(&self, pid: u32, held: u32, text: &[u8]) {
         let process = self.0.join("proc").join(pid.to_string());
         fs::create_dir_all(process.join("fd")).expect("the test's own directory");
@@ -59,18 +59,18 @@ impl Place {
         }
     }
 
-    /// What a run costs, and what it wrote.
+    /// The cost of a run, and its output.
     pub(super) fn run(&self, words: &[&str]) -> (Cost, Vec<u8>) {
         let path = self.0.join("out");
         let own: Vec<&str> =
             OF_THE_MACHINE.iter().copied().filter(|name| self.0.join(name).exists()).collect();
-        // A limit of the address space, since this program's own size is the least that
-        // is measured of what it starts.
+        // Limits the address space: the measured peak of a child is never below this process's
+        // own size.
         let limited = format!("ulimit -v {MOST_KIB}; exec \"$0\" \"$@\"");
         let mut command = if own.is_empty() {
             Command::new("sh")
         } else {
-            // Files of the machine are ours in mounts of its own.
+            // A private mount namespace replaces the machine's files with ours.
             let binds =
                 own.iter().map(|name| format!("mount --bind {}/{name} /etc/{name} && ", self.0.display()));
             let script = format!("{} exec \"$0\" \"$@\"", binds.collect::<String>());
@@ -99,7 +99,7 @@ impl Drop for Place {
     }
 }
 
-/// Runs each line, and looks at memory and at the rows.
+/// Runs each command line, and checks memory use and the length of rows.
 fn stays_within(place: &Place, lines: &[&str], most_of_a_row: usize) {
     let mut report = String::new();
     for line in lines {
@@ -108,7 +108,7 @@ fn stays_within(place: &Place, lines: &[&str], most_of_a_row: usize) {
         writeln!(report, "{line}: {:?}, {} bytes, a row {longest}", cost.cpu(), out.len())
             .expect("memory takes all");
         assert!(longest < most_of_a_row, "{report}");
-        // The text that is the reference's has the name of a process, and no more of it.
+        // The reference's text format contains only the process name.
         let is_marked = match line {
             line if line.contains("-j") || line.contains("-pretty") => {
                 String::from_utf8_lossy(&out).contains("_truncated\"")
@@ -161,7 +161,7 @@ fn one_process_with_long_names_and_a_thousand_sockets() {
     }
 }
 
-/// Forks share the memory of their command lines, and we would not.
+/// Forked processes share the memory of their command lines; our copies would not.
 #[test]
 fn many_processes_with_long_names() {
     const FORKS: u32 = 400;
@@ -171,7 +171,7 @@ fn many_processes_with_long_names() {
     for pid in 301..300 + FORKS {
         symlink("300", place.0.join("proc").join(pid.to_string())).expect("the test's own link");
     }
-    // Each holder has at least its numbers and the short beginnings of its names.
+    // Each holder takes at least its numbers and the short beginnings of its names.
     stays_within(&place, FORMS, (64 << 10) + FORKS as usize * 300);
 }
 
@@ -238,8 +238,8 @@ fn a_list_of_holders_costs_linear_time() {
         &["-tanH", "--group-by", "pid,comm,socket.processes.user"],
         &["-tanp", "-j"],
     ] {
-        // Four times as many cost four times as much, and not sixteen times.  A busy
-        // machine may disturb a run, but not each.
+        // Four times as many must cost about four times as much, not sixteen times.  A busy
+        // machine may disturb one run, but not every one.
         let is_linear = |_| {
             let (low, high) = (cpu(&few, words), cpu(&many, words));
             println!("{words:?}: {low:?}, {high:?}");
@@ -249,9 +249,9 @@ fn a_list_of_holders_costs_linear_time() {
     }
 }
 
-/// A text that was cut is a beginning: with the mark behind it a condition holds for what
-/// begins so, and without it only for what is no longer.  JSON has the mark in a key of its
-/// own.
+/// A truncated text is a prefix.  With the mark after it, a condition matches everything that
+/// starts with it; without the mark, only a text that is no longer.  JSON has the mark in a
+/// key of its own.
 #[test]
 fn a_text_that_was_cut_is_the_beginning_of_what_holds() {
     let place = Place::new("beginnings");

@@ -1,8 +1,8 @@
-//! Long names of other things than processes in every form: what is held, written and
-//! marked.
+//! Long names other than those of processes in every output format: memory use, output size
+//! and truncation marks.
 //!
-//! Names that the kernel itself bounds are as long here as what stands in for it allows:
-//! of a namespace 255 bytes (a file's name), of a host 1,025 (`NI_MAXHOST`).
+//! Names that the kernel limits are as long as the stand-in for the kernel allows: 255 bytes
+//! for a namespace (a file name), 1,025 for a host (`NI_MAXHOST`).
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use sockdiag_testkit::skip;
 
 use super::bounds::{FIRST, LONG, Place, ROWS};
 
-/// The options that show them, in every form; `NAME` is a field.
+/// The options that show the names, in every format; `NAME` is a field.
 const FORMS: &[&str] = &[
     "",
     "-O -p -e",
@@ -32,8 +32,8 @@ const FORMS: &[&str] = &[
     "--jsonl --group-by NAME,local.port",
 ];
 
-/// Every form of this field stays within bounds, and says so where text was cut; of a text
-/// of no more than `whole` bytes nothing is.
+/// Asserts that every format of this field stays within bounds and marks truncated text.  If
+/// `whole` is set, the text is short enough to be printed in full.
 fn stays_within(place: &Place, options: &str, name: &str, whole: Option<usize>) {
     for form in FORMS {
         let line = format!("{options} {}", form.replace("NAME", name));
@@ -60,7 +60,7 @@ fn x(length: usize) -> String {
     "x".repeat(length)
 }
 
-/// A process that holds all sockets, in this cgroup.
+/// Makes a process in this cgroup that holds all sockets.
 fn held(place: &Place, cgroup: &str) {
     place.process(300, ROWS, b"worker");
     fs::write(place.0.join("proc/300/cgroup"), format!("0::{cgroup}\n")).expect("the test's own file");
@@ -82,20 +82,20 @@ fn long_names_of_units_containers_and_pods() {
         held(&place, cgroup);
         place
     };
-    // A list of cgroups of 2 MiB, and as much of one as is read.
+    // A cgroup path of 2 MiB, and one as long as is read.
     for length in [LONG, 60_000] {
         let place = place("unit", &format!("/system.slice/{}.service", x(length)));
         for field in ["unit.title", "unit.cgroup"] {
             let (_, out) = place.run(&["-tanH", "--csv", "--columns", field]);
-            // What is longer than what is read of it tells nothing.
+            // A path longer than what is read is not reported at all.
             if length == LONG && !String::from_utf8_lossy(&out).contains("xxxx") {
                 continue;
             }
             stays_within(&place, "-tan --containers", field, None);
         }
     }
-    // Of a container, more than is read and all that is: what is no name is not taken for
-    // one, as a note says, and the id stands in its place.
+    // Container names longer than what is read, and shorter ones that are not valid names: the
+    // id is shown instead, and a note says so.
     for name in [x(LONG), x(1_000_000), format!("k8s_app_{}_shop_uid-7_0", x(900_000)), x(4000)] {
         let place = place("container", &docker);
         put(
@@ -109,13 +109,13 @@ fn long_names_of_units_containers_and_pods() {
             let text = String::from_utf8_lossy(&out);
             assert!(out.len() < 4 << 20, "{line}: {} bytes", out.len());
             assert!(text.contains(&id[..12]) || !form.contains("columns NAME"), "{line}: {text:.300}");
-            // Of a note there are a few letters.
+            // A note quotes only a few characters.
             assert!(!text.contains(&name[..100]), "{line}: {text:.300}");
         }
     }
 }
 
-/// Of users and hosts, as the C library finds them.
+/// Names of users and hosts, looked up by the C library.
 #[test]
 fn long_names_of_users_and_hosts() {
     if !std::process::Command::new("unshare")
@@ -148,7 +148,7 @@ fn long_names_of_users_and_hosts() {
     stays_within(&place, "-tanr", "remote.host", Some(1025));
 }
 
-/// Of interfaces, of algorithms and of keys, as netlink sends them.
+/// Names of interfaces, algorithms and keys, sent by netlink.
 #[test]
 fn long_names_from_netlink() {
     let library = match replies::library() {
@@ -175,7 +175,7 @@ fn long_names_from_netlink() {
             .with(attr::CONG, name.as_bytes())
             .with(attr::ULP_INFO, replies::attr(1, &name.as_bytes()[..7_000]));
         (msg.sport, msg.inode) = (u16::try_from(1000 + row).expect("few"), FIRST + row);
-        // Few messages are so long that the listing takes no time.
+        // Only a few messages are long, so that the listing stays quick.
         bytes.extend(if row < 50 { msg.to_bytes() } else { Msg::v4().to_bytes() });
     }
     recording::append_done(&mut bytes);

@@ -1,5 +1,5 @@
-//! The catalogue is true: every field is reported by a socket of a recording, of a
-//! crafted answer or of this machine, or stands in a short list with the reason.
+//! The catalogue is accurate: a socket of a recording, of a crafted reply or of this machine
+//! reports every field, except those in a short list with reasons.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -17,7 +17,7 @@ use super::printed::{cells, names};
 use super::sources::{self, Source};
 use super::tree::Tree;
 
-/// What no source below reports, and why.
+/// The fields that no source below reports, and why.
 const EXCEPTIONS: &[(&str, &str)] = &[
     // `events_say_when_they_arrived` (tests/destroy.rs) shows them.
     ("event.time", "of sockets that end, as -E shows them"),
@@ -26,12 +26,12 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("socket.process_context", "needs SELinux"),
     ("netlink.process_context", "needs SELinux"),
     ("packet.peer", "packet sockets have none; the row is the column's asterisk"),
-    // The test of fields/tcp/accecn.rs has them by the layouts of both kinds of kernels.
+    // The test in fields/tcp/accecn.rs covers them with the layouts of both kinds of kernels.
     ("tcp.ecn_mode", "the running kernel decides how it is laid out: Linux 7.0"),
     ("tcp.options2", "the running kernel decides how it is laid out: Linux 7.0"),
 ];
 
-/// The fields of which a source has a value.
+/// Adds the fields for which a source has a value.
 fn reported(source: &Source<'_>, names: &[String], found: &mut BTreeSet<String>) {
     let lines = source.lines(&["-H", "--csv", "--columns", &names.join(",")]);
     for line in lines.unwrap_or_else(|why| panic!("{}: {why}", source.name)) {
@@ -40,7 +40,7 @@ fn reported(source: &Source<'_>, names: &[String], found: &mut BTreeSet<String>)
     }
 }
 
-/// Texts of /proc, of today's kernels and of very old ones.
+/// /proc text, as current and as very old kernels print it.
 fn texts() -> [Source<'static>; 2] {
     let file = |name: &str, text: &str| -> OsString {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("catalogue-{name}"));
@@ -84,8 +84,8 @@ fn every_field_is_reported_by_some_socket_or_is_excepted() {
     }
     sources.push(Source::live(&namespace, "-A all,mptcp -p --peers --containers"));
     sources.push(Source::live(&namespace, "-A netlink").with_names());
-    // A connection from one namespace to another, and a socket of another user's that
-    // says that it is the other end of one in the first.
+    // A connection between two namespaces, and another user's socket that claims to be the
+    // other end of a socket in the first.
     let [from, to] = ["198.51.100.1", "198.51.100.2"];
     let addresses = [from, to].map(|text| text.parse().expect("an address"));
     if let Err(why) = here.connect(&there, 300, "ab", addresses) {
@@ -114,12 +114,12 @@ fn every_field_is_reported_by_some_socket_or_is_excepted() {
     let excepted: BTreeSet<&str> = EXCEPTIONS.iter().map(|(name, _)| *name).collect();
     let wrong: Vec<_> = missing.difference(&excepted).collect();
     assert!(wrong.is_empty(), "no socket reports these: {wrong:#?}");
-    // Nothing is excepted that is not in the catalogue.
+    // Every exception is in the catalogue.
     assert!(excepted.iter().all(|name| names.iter().any(|known| known == name)), "{excepted:?}");
 }
 
-/// A cgroup that cannot be found is one of which no path is known, and that is said; the
-/// text has the reference's word for it.
+/// A cgroup that cannot be found has no path, and a note says so; the text shows the
+/// reference's word for it.
 #[test]
 fn an_unreachable_cgroup_has_no_path() {
     let library = match replies::library() {

@@ -1,9 +1,9 @@
-//! What is printed can be asked for: every value that any form prints of a field
-//! is taken in a condition on it, and holds for the socket that it came from.
+//! What is printed can be pasted into a filter: every value that any format prints for a field
+//! is accepted in a condition on the field, which matches the socket it came from.
 //!
-//! Values come from recordings of real kernels, from crafted answers and from live
-//! sockets, never from the parser.  Each row is asked for once, by all that all forms
-//! say of it together; one condition after the other is tried only where that fails.
+//! Values come from recordings of real kernels, from crafted replies and from live sockets,
+//! never from the parser.  Each row is queried once, with all values from all formats
+//! together; only if that fails are the conditions tried one by one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -18,26 +18,26 @@ use sockdiag_testkit::zoo::{self, Zoo};
 
 use super::sources::{self, Source};
 
-/// A condition as it would be pasted, and the field that it tests.
+/// A condition as a user would paste it, and the field that it tests.
 type Condition = (String, String);
 
-/// A socket, and what forms say of it.
+/// A socket, and the values that the formats print for it.
 struct Row {
     /// Its line of JSON.
     line: String,
-    /// What tells it from the others.
+    /// The values that distinguish it from other sockets.
     identity: String,
     conditions: BTreeSet<Condition>,
 }
 
-/// A text between quotes; `escaped`: what it holds are escapes already.
+/// Quotes a text; `escaped` if it contains escapes already.
 fn quoted(text: &str, escaped: bool) -> String {
-    // No argument holds a NUL.
+    // An argument cannot contain a NUL.
     let text = if escaped { text.to_owned() } else { text.replace('\\', "\\\\").replace('\0', "\\x00") };
     format!("\"{}\"", text.replace('"', "\\\""))
 }
 
-/// A value as it is pasted: with quotes only where it needs them.
+/// A value as a user would paste it: quoted only if necessary.
 fn pasted(text: &str, escaped: bool) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "_./:@%+-*".contains(letter);
     if text.chars().all(plain) && !text.is_empty() && text != "-" {
@@ -47,16 +47,16 @@ fn pasted(text: &str, escaped: bool) -> String {
     }
 }
 
-/// The conditions that the members of a JSON object are.
+/// Adds the conditions for the members of a JSON object.
 fn of_json(prefix: &str, object: &serde_json::Map<String, Value>, conditions: &mut BTreeSet<Condition>) {
     for (key, value) in object {
         let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-        // Text that was cut is the beginning of what holds.
+        // A truncated text is only a prefix of the value.
         if key.ends_with("_truncated") || object.contains_key(&format!("{key}_truncated")) {
             continue;
         }
         match name.strip_suffix("_hex") {
-            // The bytes of a text that no string can hold.
+            // The raw bytes of a text that is not valid in a string.
             Some(name) => of_hex(name, value, conditions),
             None if object.contains_key(&format!("{key}_hex")) => {}
             None => of_value(&name, value, conditions),
@@ -89,7 +89,7 @@ fn of_value(name: &str, value: &Value, conditions: &mut BTreeSet<Condition>) {
     conditions.insert((name.to_owned(), format!("{name} = {text}")));
 }
 
-/// The cells of a line of CSV.
+/// Splits a line of CSV into cells.
 pub(super) fn cells(line: &str) -> Vec<String> {
     let (mut cells, mut cell, mut inside) = (Vec::new(), String::new(), false);
     let mut letters = line.chars().peekable();
@@ -108,11 +108,11 @@ pub(super) fn cells(line: &str) -> Vec<String> {
     cells
 }
 
-/// A column that every row has, between any two of aligned columns, so that it is known
-/// where each of them begins and ends.
+/// A column that every row has, put between any two aligned columns, to find where each begins
+/// and ends.
 const BETWEEN: &str = "netid";
 
-/// The cells of aligned columns, of which every other is [`BETWEEN`]; the first is that.
+/// The cells of aligned columns, where every second one, from the first on, is [`BETWEEN`].
 fn aligned(lines: &[String]) -> Vec<Vec<String>> {
     let Some((header, rows)) = lines.split_first() else { return Vec::new() };
     let starts: Vec<usize> = header
@@ -121,7 +121,7 @@ fn aligned(lines: &[String]) -> Vec<Vec<String>> {
         .filter(|at| header[..*at].ends_with(' ') || *at == 0)
         .filter(|at| matches!(header.as_bytes().get(at + BETWEEN.len()), None | Some(b' ')))
         .collect();
-    // By letters, of which some take two columns.
+    // By terminal column: some characters take two.
     let spread = |line: &String| -> Vec<char> {
         let wide = |letter: char| matches!(letter, '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{d7a3}' | '\u{ff00}'..='\u{ff60}');
         line.chars().flat_map(|letter| std::iter::once(letter).chain(wide(letter).then_some('\0'))).collect()
@@ -142,12 +142,12 @@ fn aligned(lines: &[String]) -> Vec<Vec<String>> {
     rows.iter().map(of_row).collect()
 }
 
-/// Names of all fields, and of the members of their records, each once; short ones too,
-/// by which columns have units.
+/// The names of all fields and of their records' members, each once; and short names, for
+/// which columns have units.
 pub(super) fn names() -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let catalog = Catalog::shared();
-    // What needs two looks is refused.
+    // Fields that need two looks are rejected.
     let of_one_look = |field: &&Field| !field.needs.has(Needs::TWO_LOOKS);
     for field in catalog.fields().filter(of_one_look) {
         let members = field.kind.members().iter().map(|member| format!("{}.{}", field.name, member.name));
@@ -166,21 +166,21 @@ pub(super) fn names() -> Vec<String> {
     names
 }
 
-/// A cell, as it is pasted.
+/// The condition for a cell, as pasted.
 fn of_cell(name: &str, cell: &str) -> Condition {
     (name.to_owned(), format!("{name} = {}", pasted(cell, true)))
 }
 
-/// What tells a socket from others, by fields that every form has.
+/// Fields that identify a socket and that every format prints.
 const IDENTITY: [&str; 3] = ["socket.netid", "socket.inode", "socket.cookie"];
 
-/// That of a line of JSON.
+/// The identity in a line of JSON.
 fn identity_of(line: &str) -> String {
     let Ok(Value::Object(object)) = serde_json::from_str(line) else { panic!("{line}") };
     IDENTITY.map(|name| plain(&object["socket"][&name["socket.".len()..]])).join(" ")
 }
 
-/// What all forms say of all rows, which are those of JSON.
+/// The rows of the JSON format, with the values from all formats.
 fn rows(source: &Source<'_>) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for line in source.json(&[]).unwrap_or_else(|why| panic!("{}: {why}", source.name)) {
@@ -191,7 +191,7 @@ fn rows(source: &Source<'_>) -> Vec<Row> {
     }
     let listed =
         |words: &[&str]| source.lines(words).unwrap_or_else(|why| panic!("{} {words:?}: {why}", source.name));
-    // All fields that say anything.
+    // Find the fields that have a value in some row.
     let all = names();
     let mut said = vec![false; all.len()];
     for line in listed(&["-H", "--csv", "--columns", &all.join(",")]) {
@@ -200,11 +200,11 @@ fn rows(source: &Source<'_>) -> Vec<Row> {
     let mut names: Vec<String> = IDENTITY.map(str::to_owned).to_vec();
     let reported = all.into_iter().zip(said).filter(|(_, said)| *said).map(|(name, _)| name);
     names.extend(reported.filter(|name| !IDENTITY.contains(&name.as_str())));
-    // In forms for programs short names have the cells of full ones.
+    // In formats for programs, short names have the same cells as full ones.
     let full: Vec<String> = names.iter().filter(|name| name.contains('.')).cloned().collect();
     let columns = full.join(",");
-    // What a form says of the rows, with the identity of each; the same as often as there
-    // are rows of that identity.
+    // Adds the conditions of one format, by the identity of the rows; several rows with the
+    // same identity are matched in order.
     let count_of_rows = rows.len();
     let mut add = |form: Vec<(String, BTreeSet<Condition>)>| {
         assert!(!source.is_steady() || form.len() == count_of_rows, "{}: a form lacks rows", source.name);
@@ -223,7 +223,7 @@ fn rows(source: &Source<'_>) -> Vec<Row> {
         (cells[..IDENTITY.len()].join(" "), conditions.collect::<BTreeSet<_>>())
     };
     let csv = listed(&["-H", "--csv", "--columns", &columns]);
-    // What a cell says or not is reported or not.
+    // A cell is empty exactly if the field is not reported.
     add(csv
         .iter()
         .map(|line| {
@@ -243,13 +243,13 @@ fn rows(source: &Source<'_>) -> Vec<Row> {
     let of_flat = |line: &String| {
         let Ok(Value::Object(row)) = serde_json::from_str(line) else { panic!("{line}") };
         let mut conditions = BTreeSet::new();
-        // What is no field's stands in groups alone.
+        // Keys that are not fields occur only in groups.
         let row = row.into_iter().filter(|(name, _)| name.contains('.') && !name.contains('(')).collect();
         of_json("", &row, &mut conditions);
         (IDENTITY.map(|name| plain(row.get(name).unwrap_or(&Value::Null))).join(" "), conditions)
     };
     add(flat.iter().filter(|line| line.contains(IDENTITY[0])).map(of_flat).collect());
-    // Groups of everything are the rows again, unless some have the same identity.
+    // Grouping by everything gives the rows again, unless some have the same identity.
     let groups = listed(&["-H", "--csv", "--group-by", &columns]);
     let groups: Vec<_> = groups.iter().map(|line| of_row(&full, &cells(line), "")).collect();
     let flat = listed(&["-H", "--jsonl", "--group-by", &columns]);
@@ -274,25 +274,25 @@ fn rows(source: &Source<'_>) -> Vec<Row> {
     rows
 }
 
-/// The lines of the text of `ss`, if there are so many.
+/// The lines of the text format, if their number is right.
 fn text_of_each(source: &Source<'_>, count: usize) -> Vec<String> {
     let lines = source.lines(&["-H", "-O"]).unwrap_or_else(|why| panic!("{}: {why}", source.name));
     if lines.len() == count { lines } else { Vec::new() }
 }
 
-/// Conditions for the tokens `NAME:VALUE` of a line: of those that hold one value.
+/// Conditions for the tokens `NAME:VALUE` of a line that have a single value.
 fn tokens(line: &str) -> Vec<Condition> {
-    // Text in quotes is a process's.
+    // Quoted text is a process's name.
     let line: String = line.split('"').step_by(2).collect::<Vec<_>>().join("");
     let catalog = Catalog::shared();
     let of_word = |word: &str| {
         let (name, value) = word.split_once(':')?;
         let is_one = !value.is_empty() && !value.contains(['(', ')', '/', ',']) || value.starts_with('/');
-        // Where there is no cookie, the reference prints this all the same; where a row has a
-        // state of its protocol besides, the column is what is called so; and flags of a
-        // subflow are letters there, for which conditions have words.
+        // Without a cookie, the reference prints this word all the same.  Where a row has a
+        // state of its protocol as well, the name refers to the column.  And text shows the
+        // flags of a subflow as letters, while conditions use words.
         let is_other = word == "sk:0" || name == "state" || name == "flags";
-        // Times stand there without their units, which are asked for (`rtt = 20ms`).
+        // Text shows times without units, which a condition needs (`rtt = 20ms`).
         let unit = match catalog.named(name) {
             Err(NameError::Unknown { .. }) => return None,
             Ok(named)
@@ -312,7 +312,7 @@ fn tokens(line: &str) -> Vec<Condition> {
     line.split_ascii_whitespace().filter_map(of_word).collect()
 }
 
-/// A value as CSV has it.
+/// A value as CSV prints it.
 fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -321,8 +321,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// Those of the conditions that do not hold where all together should, and what comes of
-/// each.
+/// The conditions that do not match although all together should, with the result of each.
 fn wrong<'c>(
     holds: &dyn Fn(&str) -> Result<bool, String>,
     conditions: &[&'c str],
@@ -338,14 +337,14 @@ fn wrong<'c>(
     }
 }
 
-/// A row by what tells it from the others, and the conditions that should hold for it.
+/// The identity of a row, and the conditions that must match it.
 type Asked<'r> = (&'r str, Vec<&'r str>);
-/// Lists what is left by a filter, by what tells the rows apart.
+/// Returns the identities of the rows that a filter leaves.
 type List<'l> = dyn Fn(&str) -> Result<Vec<String>, String> + 'l;
 
-/// The rows for which not all of their conditions hold.  Many rows are asked for at once.
+/// The rows that do not match all of their conditions.  Queries many rows at once.
 fn missed<'a, 'r>(rows: &'a [Asked<'r>], list: &List<'_>) -> Vec<&'a Asked<'r>> {
-    // A part of what the kernel takes as one argument.
+    // Less than the kernel accepts as one argument.
     const MOST: usize = 100_000;
     let mut missed = Vec::new();
     let mut rest = rows;
@@ -369,7 +368,7 @@ fn missed<'a, 'r>(rows: &'a [Asked<'r>], list: &List<'_>) -> Vec<&'a Asked<'r>> 
     missed
 }
 
-/// Which of these conditions do not hold for their rows.
+/// The conditions that do not match their rows.
 fn failures<'r>(rows: &[Asked<'r>], list: &List<'_>) -> Vec<(&'r str, &'r str, Result<bool, String>)> {
     let of_row = |(row, conditions): &Asked<'r>| {
         let (row, holds) =
@@ -382,13 +381,13 @@ fn failures<'r>(rows: &[Asked<'r>], list: &List<'_>) -> Vec<(&'r str, &'r str, R
     missed(rows, list).into_iter().flat_map(of_row).collect()
 }
 
-/// Conditions, as field and value, of which `!=` is not the complement among the sockets
-/// that report the field.
+/// The conditions, as field and value, for which `!=` is not the complement of `=` among the
+/// sockets that report the field.
 fn impossible(source: &Source<'_>, conditions: &[[&str; 2]]) -> Vec<String> {
     let catalog = Catalog::shared();
     let against = |[field, value]: &[&str; 2]| {
-        // The reference's own words have its own values; and a user without a name is
-        // none of those who have one.
+        // The reference's own keywords keep its semantics.  A user without a name counts as
+        // reported if the number is.
         let named = catalog.named(field).ok()?;
         let is_own =
             !catalog.fields().any(|field_of| field_of.operand.is_some_and(|(word, _)| word == *field));
@@ -400,18 +399,18 @@ fn impossible(source: &Source<'_>, conditions: &[[&str; 2]]) -> Vec<String> {
             _ => format!("{field} = *"),
         };
         let (is, differs) = (format!("{field} = {value}"), format!("{field} != {value}"));
-        // `*` itself has no opposite, and what was cut stands for all that begins so.
+        // `*` has no complement.
         let asked = is_own && *value != "*";
-        // So that it is not refused as what no socket can have.
+        // A plain `and` would be rejected as a contradiction.
         let both = format!("not ( not {is} or not {differs} )");
         let neither = format!("{reported} and not {is} and not {differs}");
         let absent = format!("not {reported} and ( {is} or {differs} )");
         let mut filter = format!("( {both} ) or ( {neither} ) or ( {absent} )");
-        // A number is on one side of any other.  Zero may be a time that was not measured.
+        // A number is below or not below any other.  Zero may be a time that was not measured.
         let has_order = matches!(named.kind(), Kind::Int(_)) && named.member.is_none() && *value != "0";
         if has_order && value.bytes().all(|byte| byte.is_ascii_digit()) {
             let (below, above) = (format!("{field} < {value}"), format!("{field} >= {value}"));
-            // Said so that it is not refused as what can never be.
+            // Phrased so that it is not rejected as a contradiction.
             let on_both = format!("not ( not {below} or not {above} )");
             let on_neither = format!("{field} > 0 and not {below} and not {above}");
             filter = format!("{filter} or ( {on_both} ) or ( {on_neither} )");
@@ -431,7 +430,7 @@ fn impossible(source: &Source<'_>, conditions: &[[&str; 2]]) -> Vec<String> {
     found
 }
 
-/// What is wrong with the values of a source, and the fields that had some.
+/// A report of what is wrong with a source's values, and the fields that had values.
 fn check(source: &Source<'_>) -> (String, BTreeSet<String>) {
     let (mut report, mut found) = (String::new(), BTreeSet::new());
     let rows = rows(source);
@@ -449,7 +448,7 @@ fn check(source: &Source<'_>) -> (String, BTreeSet<String>) {
     (report, found)
 }
 
-/// The conditions as they are written.
+/// The text of the conditions.
 fn words(conditions: &BTreeSet<Condition>) -> Vec<&str> {
     conditions.iter().map(|(_, condition)| condition.as_str()).collect()
 }
@@ -463,9 +462,9 @@ fn what_recordings_print_holds_for_their_sockets() {
             Err(why) => skip!("{why}"),
         }
     }
-    // Associations of SCTP have the inode and the cookie of their socket, so rows that were
-    // recorded cannot be told apart; `sctp_sockets_and_associations_tell_what_is_theirs`
-    // (tests/fixtures.rs) asks for them.
+    // SCTP associations have the inode and cookie of their socket, so their rows have no identity
+    // of their own; `sctp_sockets_and_associations_tell_what_is_theirs` (tests/fixtures.rs)
+    // tests them.
     sources.retain(|source| !source.name.ends_with("sctp-everything"));
     let all = Mutex::new((String::new(), BTreeSet::new()));
     let next = AtomicUsize::new(0);
@@ -486,9 +485,9 @@ fn what_recordings_print_holds_for_their_sockets() {
     assert!(found.len() > 350, "only {} fields were told: {found:?}", found.len());
 }
 
-/// Sockets of every family that this kernel has, with the processes that hold them.
-/// Some facts change from one listing to the next: only what listings before and behind
-/// agree in has to hold.
+/// Sockets of every family that this kernel has, with the processes that hold them.  Some
+/// facts change between listings: only those in which the listings before and after agree must
+/// match.
 #[test]
 fn what_live_sockets_print_holds_for_them() {
     let Some(namespace) = Namespace::or_skip() else { return };
@@ -511,7 +510,7 @@ fn what_live_sockets_print_holds_for_them() {
     let found: BTreeSet<String> = left.values().flatten().map(|(field, _)| field.clone()).collect();
     let list =
         |filter: &str| Ok(source.json(&["--", filter])?.iter().map(|line| identity_of(line)).collect());
-    // What fails is tried once more, of what is still said.
+    // Conditions that fail are tried again, as far as they are still printed.
     for _ in 0..5 {
         let asked: Vec<Asked<'_>> = left.iter().map(|(row, all)| (row.as_str(), words(all))).collect();
         let missed: BTreeSet<String> =

@@ -1,7 +1,7 @@
-//! Where the tests of whole listings take sockets from: recordings of real kernels of
-//! every family, crafted answers for what few machines have, and live sockets.
+//! The sources of sockets for tests of whole listings: recordings of real kernels with every
+//! family, crafted replies for families that few machines have, and live sockets.
 //!
-//! What a source lists does not change from one run to the next, but for live ones.
+//! Except for live ones, a source lists the same on every run.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,19 +14,19 @@ use sockdiag_testkit::replies::{self, Talk};
 
 use super::OURS;
 
-/// Where sockets are.
+/// A source of sockets.
 pub(crate) struct Source<'n> {
-    /// What a failure says.
+    /// Its name in failure messages.
     pub(crate) name: String,
-    /// Options that list all there is, with all that is known of it.
+    /// Options that list all its sockets with all their details.
     options: Vec<String>,
     env: Vec<(&'static str, OsString)>,
     inside: Option<&'n Namespace>,
-    /// What it is run by.
+    /// A command that ours is run through.
     around: Vec<String>,
 }
 
-/// Details that options ask for, whatever the table.
+/// Options for details, whatever the table.
 const DETAILS: &str = "-anemio --tos --cgroup --inet-sockopt --exposure --tipcinfo";
 
 impl<'n> Source<'n> {
@@ -46,13 +46,13 @@ impl<'n> Source<'n> {
         self
     }
 
-    /// What is read with these options and variables, and no others.
+    /// A source that is read with exactly these options and variables.
     pub(crate) fn of(name: &str, options: &str, env: Vec<(&'static str, OsString)>) -> Self {
         let options = options.split_ascii_whitespace().map(str::to_owned).collect();
         Self { name: name.to_owned(), options, env, inside: None, around: Vec::new() }
     }
 
-    /// The same, run in mounts of its own where this namespace has this name.
+    /// The same, run in private mounts where this namespace has this name.
     pub(crate) fn with_name(mut self, namespace: &Namespace, name: &str) -> Self {
         let script = "mount -t tmpfs none /run && mkdir /run/netns && : > /run/netns/$1 && \
                       mount --bind /proc/$0/ns/net /run/netns/$1 && shift && exec \"$@\"";
@@ -62,7 +62,7 @@ impl<'n> Source<'n> {
         self
     }
 
-    /// The same sockets with the names that numbers have.
+    /// The same sockets, with names instead of numbers.
     pub(crate) fn with_names(&self) -> Self {
         let mut options = self.options.clone();
         for option in &mut options {
@@ -80,12 +80,12 @@ impl<'n> Source<'n> {
         }
     }
 
-    /// The sockets of a namespace, with these options besides.
+    /// The sockets of a namespace, listed with these options in addition.
     pub(crate) fn live(namespace: &'n Namespace, options: &str) -> Self {
         Self { inside: Some(namespace), ..Self::new("live", options) }
     }
 
-    /// What a run prints on stdout; what it says on stderr where it fails.
+    /// A run's stdout; its stderr if it fails.
     pub(crate) fn run(&self, words: &[&str]) -> Result<String, String> {
         let mut around = self.around.iter().map(String::as_str).chain([OURS]);
         let program = around.next().unwrap_or(OURS);
@@ -102,17 +102,17 @@ impl<'n> Source<'n> {
         if out.status.success() { Ok(text(&out.stdout)) } else { Err(text(&out.stderr)) }
     }
 
-    /// Whether each run lists the same.
+    /// Whether every run lists the same.
     pub(crate) fn is_steady(&self) -> bool {
         self.inside.is_none()
     }
 
-    /// Lines of a form.
+    /// The lines of one format.
     pub(crate) fn lines(&self, words: &[&str]) -> Result<Vec<String>, String> {
         Ok(self.run(words)?.lines().map(str::to_owned).collect())
     }
 
-    /// Rows of JSON lines: sockets, without what is said besides.
+    /// The lines of JSON that are sockets, without notes.
     pub(crate) fn json(&self, words: &[&str]) -> Result<Vec<String>, String> {
         let words = [&["-H", "--jsonl"][..], words].concat();
         let mut lines = self.lines(&words)?;
@@ -121,7 +121,7 @@ impl<'n> Source<'n> {
     }
 }
 
-/// A directory of the test's own.
+/// An empty directory of the test.
 fn scratch(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&path);
@@ -129,7 +129,7 @@ fn scratch(name: &str) -> PathBuf {
     path
 }
 
-/// Recordings of TCP sockets (`-D`), all of a kernel as one.
+/// Recordings of TCP sockets (`-D`), joined into one per kernel.
 pub(crate) fn golden(name: &str) -> Vec<Source<'static>> {
     let golden = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"));
     let scratch = scratch(&format!("sources-golden-{name}"));
@@ -140,7 +140,7 @@ pub(crate) fn golden(name: &str) -> Vec<Source<'static>> {
         let mut bytes = Vec::new();
         for path in entries(&kernel).filter(|path| path.extension().is_some_and(|end| end == "rec")) {
             let record = fs::read(&path).expect("a recording");
-            // All but the end of each.
+            // All messages except the end.
             let sockets = recording::messages(&record).into_iter().filter(|range| range.len() > 16 + 4);
             sockets.for_each(|range| bytes.extend_from_slice(&record[range]));
         }
@@ -154,21 +154,21 @@ pub(crate) fn golden(name: &str) -> Vec<Source<'static>> {
     sources
 }
 
-/// A request is answered as often as the file has it, and the other ends of sockets are
-/// asked for before the sockets.
+/// Repeats the answers, because each is used only once and the other ends of sockets are
+/// queried before the sockets.
 fn answer_again(talk: &Path) {
     let bytes = fs::read(talk).expect("the test's own file");
     fs::write(talk, bytes.repeat(3)).expect("the test's own file");
 }
 
-/// The traffic of runs on four kernels that asked for everything, of every family.
+/// The traffic of runs with all options on four kernels, for every family.
 ///
 /// # Errors
-/// Where they cannot be unpacked or played here.
+/// If the recordings cannot be unpacked or replayed here.
 pub(crate) fn families(name: &str) -> Result<Vec<Source<'static>>, String> {
     let scratch = scratch(&format!("sources-families-{name}"));
     let archive = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/recordings.tar.xz");
-    // Python's library reads xz by itself.
+    // Python's standard library can read xz.
     let unpacked = Command::new("python3")
         .args(["-c", "import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])", archive])
         .arg(&scratch)
@@ -183,7 +183,7 @@ pub(crate) fn families(name: &str) -> Result<Vec<Source<'static>>, String> {
     for line in index.lines() {
         let words: Vec<&str> = line.split('\t').collect();
         let [kernel, reference, case, "0", args] = words[..] else { continue };
-        // Only the older reference knows DCCP.
+        // Only the older reference supports DCCP.
         let is_wanted = reference.starts_with("ref-") == case.starts_with("dccp-");
         if !is_wanted || !case.ends_with("-everything") {
             continue;
@@ -191,7 +191,7 @@ pub(crate) fn families(name: &str) -> Result<Vec<Source<'static>>, String> {
         let directory = scratch.join(kernel).join(reference);
         let talk = directory.join(format!("{case}.nl"));
         answer_again(&talk);
-        // With a root of /proc, sockets of these are listed from its text, as the reference does.
+        // With `PROC_ROOT`, these tables are read from /proc text, as in the reference.
         let has_text =
             ["tcp", "mptcp", "udp", "raw", "sctp", "dccp"].iter().any(|name| case.starts_with(name));
         let options = if has_text { args.to_owned() } else { format!("{args} -p") };
@@ -205,14 +205,14 @@ pub(crate) fn families(name: &str) -> Result<Vec<Source<'static>>, String> {
     Ok(sources)
 }
 
-/// Answers that no kernel gave, in which every attribute occurs.
+/// Replies that no kernel sent, in which every attribute occurs.
 ///
 /// # Errors
-/// Where they cannot be played here.
+/// If they cannot be played here.
 pub(crate) fn crafted(name: &str) -> Result<Vec<Source<'static>>, String> {
     let scratch = scratch(&format!("sources-crafted-{name}"));
     let library = replies::library().map_err(|why| why.to_string())?;
-    // No process of this machine may have the number that a netlink socket has.
+    // No process may have the port id of a netlink socket as its process id.
     let proc = scratch.join("proc");
     fs::create_dir_all(&proc).expect("the test's own directory");
     let links = [(1, "lo"), (2, "two"), (7, "seven")];
@@ -221,7 +221,7 @@ pub(crate) fn crafted(name: &str) -> Result<Vec<Source<'static>>, String> {
     addresses[..2].copy_from_slice(&2_u16.to_ne_bytes());
     let mut info = vec![3; 400];
     info[168..170].copy_from_slice(&2_u16.to_ne_bytes());
-    // A socket's own settings come without a tag, everything else with one.
+    // SCTP reports a socket's own settings without an association's tag.
     let mut settings = info.clone();
     settings[..4].fill(0);
     let sctp = Msg::v4().with(attr::INFO, info).with(attr::LOCALS, addresses).with(attr::PEERS, addresses);
@@ -253,7 +253,7 @@ pub(crate) fn crafted(name: &str) -> Result<Vec<Source<'static>>, String> {
             .env("NLPLAY_FILE", path);
         sources.push(if family == "netlink" { source.env("PROC_ROOT", &proc) } else { source });
     }
-    // TCP alone: fields of other protocols are refused where they are not listed.
+    // TCP only: conditions on fields of other protocols are rejected for this table.
     let random = recording::random(&mut fastrand::Rng::with_seed(1), 150);
     let random = recording::retype(&random, attr::PROTOCOL, 200);
     let path = scratch.join("random");

@@ -1,5 +1,5 @@
-//! Names that somebody without privilege chose: units, containers and pods that
-//! look like those of others.
+//! Names that an unprivileged user chose: units, containers and pods that look like those of
+//! others.
 
 use std::fs;
 use std::net::TcpListener;
@@ -14,14 +14,14 @@ use sockdiag_testkit::skip;
 
 use super::tree::{OURS, Tree};
 
-/// The id of a container of root's, and of one of a user's.
+/// The ids of a container of root and of a user's container.
 const ROOT_S: &str = "4f797c539e6c745de61a93ca3ff892358ecbcaccd8414d5db545c38428142970";
 const HIS: &str = "9ec39b91f3d70e1beff50a308f77067065ea6be0d91a3378375056cd4422cf3d";
 const POD: &str = "4fe556a4-0bd7-45be-966f-46e2cbf4c4ac";
 /// The cgroup that systemd gives to a user.
 const MANAGER: &str = "/user.slice/user-1000.slice/user@1000.service";
 
-/// The containers of a host: root's, and those that a user says he has.
+/// The containers of a host: those of root, and those that a user claims to have.
 fn stores() -> String {
     format!(
         "\n@file etc/passwd\nroot:x:0:0::/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\
@@ -38,7 +38,7 @@ fn stores() -> String {
     )
 }
 
-/// The four of the report, and their kin.
+/// The four cases of the report, and similar ones.
 #[test]
 fn what_a_user_calls_like_others_says_that_it_is_his() {
     let root = ROOT_S;
@@ -55,7 +55,7 @@ fn what_a_user_calls_like_others_says_that_it_is_his() {
             format!("/docker/{root}/sshd.service"),
             "container:payments-prod unit:sshd.service(container 4f797c539e6c)",
         ),
-        // The same with other shapes.
+        // The same with other forms of names.
         (5, format!("{MANAGER}/app.slice/libpod-{root}.scope"), "container:4f797c539e6c(uid 1000)"),
         (6, format!("{MANAGER}/crio-{root}.scope"), "container:4f797c539e6c(uid 1000)"),
         (7, format!("{MANAGER}/{root}"), "container:4f797c539e6c(uid 1000) unit:user@1000.service"),
@@ -63,13 +63,13 @@ fn what_a_user_calls_like_others_says_that_it_is_his() {
         (9, format!("{MANAGER}/lxc.payload.db"), "container:db(uid 1000) unit:user@1000.service"),
         (10, format!("{MANAGER}/init.scope"), "unit:init.scope(uid 1000)"),
         (11, format!("{MANAGER}/user@0.service/cron.service"), "unit:cron.service(uid 1000)"),
-        // In a container that the machine runs.
+        // In a container that the machine itself runs.
         (12, format!("/docker/{root}/docker/{HIS}"), "container:9ec39b91f3d7(container 4f797c539e6c)"),
         (13, format!("/lxc.payload.db/docker/{root}"), "container:4f797c539e6c(container db)"),
-        // His own, by the names that his files give.
+        // The user's own containers, by the names in the user's files.
         (14, format!("{MANAGER}/docker-{HIS}.scope"), "container:payments-prod(uid 1000)"),
         (15, format!("{MANAGER}/libpod-{HIS}.scope/container"), "container:etcd(uid 1000)"),
-        // Root's.
+        // Containers and units of root.
         (16, format!("/system.slice/docker-{root}.scope"), "container:payments-prod"),
         (
             17,
@@ -77,7 +77,7 @@ fn what_a_user_calls_like_others_says_that_it_is_his() {
             "container:etcd pod:kube-system/etcd-0",
         ),
         (18, "/system.slice/sshd.service".to_owned(), "unit:sshd.service"),
-        // What a user has is not looked for in root's name.
+        // A user's container is not looked up as if it were root's.
         (19, format!("/docker/{HIS}"), "container:9ec39b91f3d7"),
     ];
     let of: Vec<(u16, &str)> = listeners.iter().map(|(port, cgroup, _)| (*port, cgroup.as_str())).collect();
@@ -86,7 +86,7 @@ fn what_a_user_calls_like_others_says_that_it_is_his() {
         listeners.iter().map(|(port, _, text)| (port.to_string(), (*text).to_owned())).collect();
     assert_eq!(tree.details(), want);
 
-    // Conditions, columns and JSON are no way round it.
+    // Conditions, columns and JSON make the same distinction.
     for (filter, ports) in [
         ("unit = sshd.service", "18"),
         ("unit = sshd.service*", "1 4 18"),
@@ -117,7 +117,7 @@ fn what_a_user_calls_like_others_says_that_it_is_his() {
     }
 }
 
-/// The owner of a cgroup's directory tells as much as the name of a manager.
+/// The owner of a cgroup's directory counts as much as the name of a user manager.
 #[test]
 fn whoever_was_given_a_cgroup_names_what_is_below_it() {
     if !rustix::process::geteuid().is_root() {
@@ -151,7 +151,7 @@ impl Listener {
         Self::start(Command::new("sleep").arg("600").uid(uid).stdin(Stdio::from(socket.into())), cgroup)
     }
 
-    /// What a command starts, moved to a cgroup.
+    /// The process that a command starts, moved to a cgroup.
     pub(super) fn start(command: &mut Command, cgroup: &Path) -> Self {
         let child = Self(command.spawn().expect("sleep starts"));
         fs::write(cgroup.join("cgroup.procs"), child.0.id().to_string()).expect("a cgroup of the test");
@@ -166,11 +166,11 @@ impl Drop for Listener {
     }
 }
 
-/// Directories of cgroups, removed at the end, the innermost first.
+/// Cgroup directories, removed in the end, innermost first.
 pub(super) struct Cgroups(Vec<PathBuf>);
 
 impl Cgroups {
-    /// Makes these, in order; says why they cannot be made.
+    /// Makes these cgroups in order; the error says why that is impossible.
     pub(super) fn make(paths: &[PathBuf]) -> Result<Self, String> {
         let mut made = Self(Vec::new());
         for path in paths {
@@ -189,7 +189,7 @@ impl Drop for Cgroups {
     }
 }
 
-/// Where cgroups of version 2 are.
+/// The mount point of cgroup version 2.
 pub(super) fn mount() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/mounts").ok()?;
     let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?;
@@ -202,7 +202,7 @@ fn a_live_user_borrows_no_unit_and_no_container() {
         skip!("root and cgroups of version 2 are needed");
     };
     let Some(namespace) = Namespace::or_skip() else { return };
-    // As systemd makes it, beside what it made.
+    // The same layout as systemd's, but separate from it.
     let top = format!("sockdiag-test-{}.slice", std::process::id());
     let his = format!("{top}/user@5555.service");
     let forged = format!("{his}/sshd.service");
@@ -223,14 +223,15 @@ fn a_live_user_borrows_no_unit_and_no_container() {
     };
     let _kept = [listen(7401, &forged), listen(7402, &scope), listen(7403, &in_given)];
     let mut command = Command::new(OURS);
-    // The namespace has a mount namespace of its own, with the same cgroups.
+    // The namespace has its own mount namespace, with the same cgroups.
     namespace.enter(&mut command);
     let out = command.args(["-tlnH", "--containers"]).output().expect("ours runs");
     let text = String::from_utf8(out.stdout).expect("ASCII").replace("127.0.0.1:", "0.0.0.0:");
     let mut shown = Tree::parse(&text);
     shown.sort();
     let want = |port: &str, text: &str| (port.to_owned(), text.to_owned());
-    // Sockets were made in the cgroup of the test, so that their holders tell.
+    // The sockets were made in the test's cgroup, so only their holders' cgroups can identify
+    // them.
     let own = fs::read_to_string("/proc/self/cgroup").expect("it may be read");
     if own.lines().any(|line| line.starts_with("0::") && line != "0::/") {
         skip!("the test is in a cgroup of its own, which tells first");
@@ -250,7 +251,8 @@ fn a_live_user_borrows_no_unit_and_no_container() {
     assert!(out.stdout.is_empty(), "{out:?}");
 }
 
-/// The report's own: a user's process in a scope of his, and a pipe in his home.
+/// The reported case: a user's process in a scope of the user's, and a FIFO in the user's
+/// home.
 #[test]
 fn a_live_user_s_pipe_is_not_waited_for() {
     let Some(mount) = mount().filter(|_| rustix::process::geteuid().is_root()) else {
@@ -265,7 +267,7 @@ fn a_live_user_s_pipe_is_not_waited_for() {
         Ok(made) => made,
         Err(why) => skip!("{why}"),
     };
-    // His home, known to a list of users that only the namespace sees.
+    // The user's home is named in a user list that only the namespace sees.
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("pipe-{own}"));
     let store = place.join("home/.local/share/containers/storage/overlay-containers");
     fs::create_dir_all(&store).expect("a directory of the test");

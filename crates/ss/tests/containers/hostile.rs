@@ -1,5 +1,5 @@
-//! Files that others chose: whatever is in their place, nobody waits, nothing is
-//! opened but regular files, and little is kept.
+//! Files chosen by others: whatever they are, ours never waits, opens only regular files, and
+//! keeps little in memory.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -15,16 +15,16 @@ use sockdiag_testkit::skip;
 
 use super::tree::{OURS, Tree};
 
-/// Ids of containers: in root's store, in a user's, in a bundle.
+/// Ids of containers: in root's store, in a user's store, in a bundle.
 const ROOT_S: &str = "4f797c539e6c745de61a93ca3ff892358ecbcaccd8414d5db545c38428142970";
 const HIS: &str = "9ec39b91f3d70e1beff50a308f77067065ea6be0d91a3378375056cd4422cf3d";
 const BUNDLED: &str = "1733e7a76be7ee5c026275bb563de617e1e5723164a1f07903469a320d5a67a4";
 const MANAGER: &str = "/user.slice/user-1000.slice/user@1000.service";
 
-/// A run may take this long on a busy machine; one that waits takes longer.
+/// A run may take this long on a busy machine; one that blocks takes longer.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// What may be in the place of a file.
+/// What may take the place of a file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Fifo,
@@ -57,7 +57,7 @@ const KINDS: [Kind; 12] = [
 ];
 
 impl Kind {
-    /// Puts this in the place of a file; whether it could be made.
+    /// Puts this in the place of a file; returns whether it could be made.
     fn put(self, path: &Path) -> bool {
         let _ = fs::remove_file(path);
         let _ = fs::remove_dir_all(path);
@@ -67,14 +67,14 @@ impl Kind {
             let _ = fs::remove_file(path);
             mknodat(CWD, path, kind, Mode::from_raw_mode(0o666), device).is_ok()
         };
-        // That of /dev/null: opening it does nothing, if anybody did.
+        // The device number of /dev/null, so that opening it would be harmless.
         let null = makedev(1, 3);
         let link = |to: &Path| symlink(to, path).is_ok();
         match self {
             Self::Fifo => node(FileType::Fifo, path, 0),
             Self::Device => node(FileType::CharacterDevice, path, null),
             Self::Socket => {
-                // Its path is short, wherever the test is.
+                // Bind at a short path first: the length of a socket path is limited.
                 let short = std::env::temp_dir().join(format!("hostile-{}", std::process::id()));
                 let _ = fs::remove_file(&short);
                 let made = UnixListener::bind(&short).is_ok();
@@ -97,8 +97,8 @@ impl Kind {
     }
 }
 
-/// Writes 16 MiB of JSON, a piece at a time: what this process keeps counts for
-/// those that it starts.
+/// Writes 16 MiB of JSON piece by piece, because the memory of this process counts for its
+/// children.
 fn long(path: &Path) -> std::io::Result<()> {
     let piece = "[],".repeat(4 << 10);
     let mut file = fs::File::create(path)?;
@@ -109,7 +109,7 @@ fn long(path: &Path) -> std::io::Result<()> {
     file.write_all(b"[]]")
 }
 
-/// Files of containers, and whose they are.
+/// Files about containers, relative to a host's root.
 const STATE: [&str; 7] = [
     "etc/passwd",
     "var/lib/docker/containers/$ROOT/config.v2.json",
@@ -120,7 +120,7 @@ const STATE: [&str; 7] = [
     "home/ann/.local/share/containers/storage/overlay-containers/containers.json",
 ];
 
-/// Files of processes.
+/// Files about processes.
 const PROCESS: [&str; 4] = ["proc/2/cgroup", "proc/3/stat", "proc/4/cmdline", "proc/4/status"];
 
 /// A host with a container of each kind.
@@ -149,7 +149,7 @@ fn of_host(path: &str) -> String {
     path.replace("$ROOT", ROOT_S).replace("$HIS", HIS).replace("$BUNDLED", BUNDLED)
 }
 
-/// Runs a command that must not wait.
+/// Runs a command that must not block.
 pub(super) fn bounded(command: &mut Command) -> Output {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.expect("it starts");
@@ -179,7 +179,7 @@ pub(super) fn bounded(command: &mut Command) -> Output {
     Output { status, stdout: read(reader), stderr: read(errors) }
 }
 
-/// A command that may keep no more than this in memory, in KiB.
+/// Limits the memory of a command.
 fn within_memory(command: &Command) -> Command {
     const MOST: u32 = 24 << 10;
     let mut small = Command::new("sh");
@@ -189,22 +189,21 @@ fn within_memory(command: &Command) -> Command {
     small
 }
 
-/// Whether there is a strace, which some machines lack.
+/// Whether strace is installed.
 fn strace() -> bool {
     Command::new("strace").arg("-V").stdin(Stdio::null()).output().is_ok()
 }
 
-/// Runs a command, and gives the paths below a directory that were opened for
-/// more than their place.
+/// Runs a command, and returns the paths below a directory that were opened without `O_PATH`.
 fn opened(command: &Command, below: &Path) -> Vec<String> {
     static RUNS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let number = RUNS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("strace-{}-{number}", std::process::id()));
     fs::create_dir_all(&logs).expect("a directory of the test's");
     let mut traced = Command::new("strace");
-    // -y shows where descriptors lead, those of /proc/self/fd too.  -ff writes a file a thread:
-    // in one file a call during which another thread makes one is two lines, and the second
-    // has the result without the flags.
+    // -y shows the paths of descriptors, including those from /proc/self/fd.  -ff writes one
+    // file per thread: in a single file, a call interrupted by another thread's takes two
+    // lines, and the second has the result without the flags.
     traced.args(["-ff", "-y", "-e", "trace=open,openat,openat2,creat", "-o"]).arg(logs.join("thread"));
     traced.arg(command.get_program()).args(command.get_args());
     traced.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -216,7 +215,7 @@ fn opened(command: &Command, below: &Path) -> Vec<String> {
     let _ = fs::remove_dir_all(&logs);
     let below = below.to_str().expect("UTF-8");
     let is_act = |line: &&str| !line.contains("O_PATH") && !line.contains(" = -1 ") && line.contains(" = ");
-    // Behind the result: `= 5</the/path>`.
+    // The path follows the result: `= 5</the/path>`.
     let path = |line: &str| {
         let path = line.rsplit_once(" = ")?.1.split_once('<')?.1.trim_end_matches('>').to_owned();
         path.starts_with(below).then_some(path)
@@ -224,7 +223,7 @@ fn opened(command: &Command, below: &Path) -> Vec<String> {
     text.lines().filter(is_act).filter_map(path).collect()
 }
 
-/// Everything of ours that looks at such files.
+/// All options of ours that read such files.
 const WORDS: [&str; 4] = [
     "-tlnHp --containers --explain",
     "-tlnH --columns local.port,container,pod,unit,cmdline,socket.user --explain",
@@ -265,7 +264,7 @@ fn whatever_is_in_the_place_of_a_file_is_no_harm() {
         if has_strace {
             let all = opened(&tree.command(WORDS[0]), &tree.path(""));
             assert!(!all.is_empty(), "{kind:?}: strace tells of nothing");
-            // Regular files may be opened; nothing else was a file there.
+            // Only regular files may be opened; nothing else here is a file.
             for path in all {
                 let meta = fs::symlink_metadata(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
                 let is_fit =
@@ -276,7 +275,7 @@ fn whatever_is_in_the_place_of_a_file_is_no_harm() {
     }
 }
 
-/// A note for each kind of file, with the first path and the reason.
+/// One note per kind of file, with the first path and the reason.
 #[test]
 fn what_was_refused_is_told_in_a_line_a_kind() {
     let tree = host();
@@ -300,7 +299,7 @@ fn what_was_refused_is_told_in_a_line_a_kind() {
     let mut want: Vec<&str> = want.iter().map(String::as_str).collect();
     want.sort_unstable();
     assert_eq!(lines, want);
-    // Without the option a script sees the reference's stderr.
+    // Without the option, a script sees the same stderr as with the reference.
     let quiet = bounded(&mut tree.command("-tlnHp"));
     assert!(quiet.stderr.is_empty(), "{quiet:?}");
 }
@@ -327,7 +326,7 @@ fn what_is_not_its_owner_s_is_not_read() {
     }
 }
 
-/// Many containers of one user, whose files are as long as they may be.
+/// Many containers of one user, with files of the greatest allowed length.
 #[test]
 fn all_files_of_a_user_together_cost_little() {
     let listeners: Vec<(u16, String)> =
@@ -389,14 +388,14 @@ fn a_tree_s_tables_are_read_without_waiting() {
             assert_eq!(devices.iter().find(is_device), None, "{kind:?}");
         }
     }
-    // A pipe that somebody writes into is read to its end.
+    // A FIFO with a writer is read to its end.
     let tree = host();
     let table = fs::read(tree.path("proc/net/tcp")).expect("the test's own");
     let want = tree.ss("-tlnH");
     assert!(Kind::Fifo.put(&tree.path("proc/net/tcp")));
     let pipe = tree.path("proc/net/tcp");
     let writer = thread::spawn(move || fs::write(pipe, table));
-    // It has to wait for us in open(2).
+    // Let the writer block in open(2) first.
     thread::sleep(Duration::from_millis(300));
     let out = bounded(&mut tree.command("-tlnH"));
     assert_eq!(String::from_utf8_lossy(&out.stdout), want);
@@ -432,7 +431,7 @@ fn a_namespace_is_no_pipe_and_no_device() {
             }
         }
     }
-    // A file as the reference would name it.
+    // A path as the reference would resolve it.
     let path = tree.path("netns");
     assert!(Kind::Fifo.put(&path));
     let up = format!("../..{}", path.to_str().expect("UTF-8"));
@@ -441,7 +440,7 @@ fn a_namespace_is_no_pipe_and_no_device() {
     assert_eq!((String::from_utf8_lossy(&out.stderr).into_owned(), out.status.code()), (want, Some(1)));
 }
 
-/// Who gained privileges by running ss does not choose what it reads.
+/// Whoever gains privileges by running ss must not choose the files that it reads.
 #[test]
 fn the_environment_chooses_nothing_where_the_caller_has_less_privilege() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -479,6 +478,6 @@ fn the_environment_chooses_nothing_where_the_caller_has_less_privilege() {
         );
     }
     assert!(!holds(&elevated[1], "(\"p5\","), "{}", String::from_utf8_lossy(&elevated[1]));
-    // A recording that may not be read shows that it was looked for.
+    // The error about an unreadable recording shows that the variable was used.
     assert!(holds(&usual, "ermission denied") || !usual.is_empty(), "the variables count as usual");
 }

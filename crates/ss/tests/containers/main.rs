@@ -1,5 +1,5 @@
-//! Containers, pods and units, on recorded trees of hosts: what they are called,
-//! whose word that is, and what becomes of files that others chose.
+//! Containers, pods and units on recorded host trees: their names, who vouches for the names,
+//! and the handling of files chosen by others.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -21,7 +21,7 @@ fn sockets_are_told_by_their_holders_cgroups() {
             &[
                 ("22", "unit:ssh.service"),
                 ("80", "container:web"),
-                // The file of that one is not there.
+                // The file with this container's name is missing.
                 ("5432", "container:9ec39b91f3d7"),
                 ("8080", "unit:docker.service"),
             ][..],
@@ -97,8 +97,8 @@ fn every_fact_is_a_field_with_a_name() {
     assert!(!machines.ss("-tlnHp").contains("unit:"), "only if asked for");
 }
 
-/// Columns, conditions, groups and JSON have what the text has: an id where no name is
-/// known, and the short name of a unit.
+/// Columns, conditions, groups and JSON agree with the text: an id if no name is known, and
+/// the short name of a unit.
 #[test]
 fn columns_say_what_the_text_says() {
     let docker = Tree::unpack("docker-cgroup1.tree");
@@ -131,7 +131,7 @@ fn columns_say_what_the_text_says() {
     ] {
         assert_eq!(columns(tree, &format!("--columns local.port {filter}")), ports, "{filter}");
     }
-    // The text is no more than that.
+    // The text contains nothing else.
     let titles = |words: &str| -> Vec<(String, String)> {
         let row =
             |line: &String| line.split_once(',').map(|(port, title)| (port.to_owned(), title.to_owned()));
@@ -150,7 +150,7 @@ fn damaged_state_gives_no_names() {
     let tree = Tree::unpack("docker-cgroup1.tree");
     let id = "4f797c539e6c745de61a93ca3ff892358ecbcaccd8414d5db545c38428142970";
     let config = tree.path(&format!("var/lib/docker/containers/{id}/config.v2.json"));
-    // What could not be read is told beside.
+    // Unreadable files are reported on stderr.
     let shown = || {
         let out = tree.output("-tlnH --containers sport = :80");
         assert!(out.status.success(), "{out:?}");

@@ -1,4 +1,4 @@
-//! `container:NAME` stands for the network namespace of a container that runs.
+//! `container:NAME` selects the network namespace of a running container.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ fn a_container_s_namespace_is_entered_by_name_and_by_id() {
         skip!("root and cgroups of version 2 are needed");
     };
     let (Some(one), Some(other)) = (Namespace::or_skip(), Namespace::or_skip()) else { return };
-    // Names that no container of the machine has, and ids that begin alike.
+    // Names that no container of the machine has, and ids with a common prefix.
     let own = std::process::id();
     let start = format!("{own:0>10}");
     let [id, id_2, his] = ["a", "b", "c"].map(|digit| format!("{start}{}", digit.repeat(54)));
@@ -71,7 +71,7 @@ fn a_container_s_namespace_is_entered_by_name_and_by_id() {
         assert!(out.status.success() && text(&out.stdout).starts_with(&inode(namespace)), "{name}: {out:?}");
         assert_eq!(text(&out.stdout).lines().count(), 1, "{name}: {out:?}");
     }
-    // Together with others, each once.
+    // Combined with others, each namespace once.
     let words = format!("container:{id},container:{lxc},container:{id_2}");
     let out = text(&ss(&["--netns", &words, "-tlnH"]).stdout);
     let mut namespaces: Vec<&str> = out.lines().filter_map(|line| line.split_whitespace().next()).collect();
@@ -79,7 +79,7 @@ fn a_container_s_namespace_is_entered_by_name_and_by_id() {
     assert_eq!(namespaces, [inode(&one), inode(&other)]);
 
     for (name, want) in [
-        // A user's name is not root's.
+        // A user's container is not found by name.
         (his.as_str(), format!("ss: no running container has the name \"{his}\" or an id that begins so\n")),
         ("", "ss: no running container has the name \"\" or an id that begins so\n".to_owned()),
         (start.as_str(), format!("ss: several containers fit \"{start}\": {start}aa, {start}bb\n")),

@@ -1,8 +1,8 @@
 //! Recorded trees of hosts.
 //!
-//! A file in `trees/` is a host: after a line `@file PATH` follow the lines of
-//! that file, `@link PATH TARGET` is a symbolic link, and `@owner UID PATH` gives
-//! what is at a path and all below it to a user, where we are root.
+//! A file in `trees/` is a host: the lines after `@file PATH` are that file, `@link PATH
+//! TARGET` is a symbolic link, and `@owner UID PATH` gives everything at and below a path to a
+//! user, if the test runs as root.
 
 use std::fs;
 use std::os::unix::fs::{lchown, symlink};
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 pub(crate) const OURS: &str = env!("CARGO_BIN_EXE_ss");
 
-/// A host's files in a directory of the test's.
+/// A host's files, in a directory of the test.
 pub(crate) struct Tree(PathBuf);
 
 impl Tree {
@@ -23,8 +23,8 @@ impl Tree {
         Self::of(name, &text)
     }
 
-    /// A host on which each of these ports has a listener, held by a process in
-    /// this cgroup, and what else this text says of it.
+    /// A host with a listener on each of these ports, held by a process in this cgroup; `more`
+    /// adds files.
     pub(crate) fn with(name: &str, listeners: &[(u16, &str)], more: &str) -> Self {
         let mut text = String::from("\n@file proc/net/tcp\n  sl  local_address rem_address   st\n");
         for (port, _) in listeners {
@@ -45,9 +45,9 @@ impl Tree {
         Self::of(name, &format!("{text}{more}"))
     }
 
-    /// A host that this text describes.
+    /// A host described by this text.
     pub(crate) fn of(name: &str, text: &str) -> Self {
-        // Tests that run at once may unpack the same host.
+        // Tests running at the same time may unpack the same host.
         static TREES: AtomicU32 = AtomicU32::new(0);
         let number = TREES.fetch_add(1, Ordering::Relaxed);
         let place = format!("containers-{name}-{}-{number}", std::process::id());
@@ -74,12 +74,12 @@ impl Tree {
         self.0.join(name)
     }
 
-    /// Gives what is at a path and all below it to a user.
+    /// Gives everything at and below a path to a user.
     pub(crate) fn give(&self, path: &str, uid: u32) {
         give(&self.path(path), uid);
     }
 
-    /// What runs ours on this host.
+    /// A command that runs ours on this host.
     pub(crate) fn command(&self, words: &str) -> Command {
         let mut command = Command::new(OURS);
         command.env("PROC_ROOT", self.0.join("proc")).args(words.split(' '));
@@ -92,19 +92,19 @@ impl Tree {
 
     pub(crate) fn ss(&self, words: &str) -> String {
         let out = self.output(words);
-        // What is of ours says that the kernel was not asked.
+        // The only allowed note is that the kernel was not queried.
         let notes = String::from_utf8_lossy(&out.stderr);
         let is_quiet = notes.lines().all(|line| line.contains("read from /proc text"));
         assert!(out.status.success() && is_quiet, "{words}: {out:?}");
         String::from_utf8(out.stdout).expect("ASCII")
     }
 
-    /// What follows the peer's port, for each local port.
+    /// The text after the peer's port, for each local port.
     pub(crate) fn details(&self) -> Vec<(String, String)> {
         Self::parse(&self.ss("-tlnH --containers"))
     }
 
-    /// The same of lines that ours wrote.
+    /// The same for given output of ours.
     pub(crate) fn parse(text: &str) -> Vec<(String, String)> {
         let split = |line: &str| {
             let words: Vec<&str> = line.split_whitespace().collect();
@@ -116,7 +116,7 @@ impl Tree {
     }
 }
 
-/// Gives what is at a path and all below it to a user.
+/// Gives everything at and below a path to a user.
 fn give(path: &Path, uid: u32) {
     if !rustix::process::geteuid().is_root() {
         return;

@@ -1,4 +1,4 @@
-//! What `-K` refuses, and what `--kill-dry-run` shows.
+//! What `-K` rejects, and what `--kill-dry-run` shows.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,7 +17,7 @@ fn established(namespace: &Namespace) -> Vec<String> {
     lines(&ours(namespace, "-tnH state established").stdout)
 }
 
-/// The words with the last as one word.
+/// Runs ours with these words and the filter as one further word.
 fn with_filter(namespace: &Namespace, words: &str, filter: &str) -> (Vec<String>, String, Ended) {
     let mut words: Vec<&str> = words.split(' ').collect();
     words.push(filter);
@@ -26,7 +26,7 @@ fn with_filter(namespace: &Namespace, words: &str, filter: &str) -> (Vec<String>
     (lines(&outcome.stdout), text(&outcome.stderr), outcome.ended)
 }
 
-/// A misspelt word, under `!=` above all, would close what was to be spared.
+/// A misspelt word, above all with `!=`, would close sockets that were to be spared.
 #[test]
 fn a_filter_in_doubt_closes_nothing() {
     let Some(namespace) = Namespace::or_skip() else { return };
@@ -64,7 +64,7 @@ fn a_filter_in_doubt_closes_nothing() {
         }
         assert_eq!(established(&namespace).len(), 40, "{filter} closed something");
     }
-    // The words mean what they say: none of these is established.
+    // Valid filters mean exactly what they say: no established socket matches these.
     for filter in ["state != established", "state != connected", "state = listening", "not state = ESTAB"] {
         let (rows, errors, ended) = with_filter(&namespace, "-tnHK", filter);
         assert_eq!((rows.len(), errors.as_str(), ended), (0, "", Ended::Exit(0)), "{filter}");
@@ -93,13 +93,13 @@ fn a_dry_run_lists_what_would_go_and_closes_nothing() {
         assert!(errors.starts_with(&told), "{words} {filter}: {errors}");
         assert_eq!(established(&namespace), before, "{words} closed something");
     }
-    // And that is what goes.
+    // And the established sockets are those that are closed.
     let (rows, ..) = with_filter(&namespace, "-tnHK", "state = established");
     assert!(!rows.is_empty() && established(&namespace).is_empty(), "{rows:?}");
 }
 
-/// A filter file that cannot be read to its end is an empty filter for the
-/// reference, and with `-K` that is every socket.
+/// The reference takes a filter file that cannot be read completely for an empty filter, and
+/// with `-K` that would close every socket.
 #[test]
 fn a_filter_file_that_cannot_be_read_closes_nothing() {
     let Some(namespace) = Namespace::or_skip() else { return };
@@ -111,11 +111,11 @@ fn a_filter_file_that_cannot_be_read_closes_nothing() {
         assert_eq!((rows.len(), errors.as_str(), ended), (0, want, Ended::Exit(255)), "{words}");
         assert_eq!(established(&namespace).len(), 10, "{words} closed something");
     }
-    // An endless one.
+    // An endless file.
     let (_, errors, _) = with_filter(&namespace, "-tnHK -F", "/dev/zero");
     assert!(errors.contains("it has more than 16 MiB"), "{errors}");
     assert_eq!(established(&namespace).len(), 10, "something was closed");
-    // Without -K it is the empty filter that it is for the reference.
+    // Without -K it is an empty filter, as in the reference.
     let (rows, errors, ended) = with_filter(&namespace, "-tnH -F", directory);
     assert_eq!((rows.len(), errors.as_str(), ended), (10, "", Ended::Exit(0)));
     let path: PathBuf = [directory, "refused-filter"].iter().collect();
@@ -137,8 +137,8 @@ fn a_filter_file_that_cannot_be_read_closes_nothing() {
     );
 }
 
-/// Other languages read `a or b and c` otherwise, so brackets have to say what is meant;
-/// what the reference understands is read as it reads it.
+/// Other languages parse `a or b and c` differently, so brackets are required; what the
+/// reference accepts is parsed as it does.
 #[test]
 fn and_beside_or_closes_nothing_without_brackets() {
     let Some(namespace) = Namespace::or_skip() else { return };

@@ -1,7 +1,7 @@
-//! BPF storage: values of every type beside live sockets, and in recordings.
+//! BPF storage: values of every type on live sockets, and in recordings.
 //!
-//! Maps are the whole machine's, sockets are ours: a namespace of its own
-//! shows no values but those put there.
+//! Maps belong to the whole machine, sockets to a namespace: a namespace of the test shows
+//! only values put there by the test.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
@@ -17,7 +17,7 @@ use sockdiag_testkit::skip::{self, Privilege};
 
 use super::{Case, case, check, temporary};
 
-/// A listener in a namespace, where values can be put beside it.
+/// A listener in a namespace, to attach values to.
 pub(super) struct Stored {
     namespace: Namespace,
     listener: TcpListener,
@@ -27,7 +27,7 @@ impl Stored {
     fn inside(namespace: Namespace) -> Result<Self, Why> {
         let listener = namespace.with(|| TcpListener::bind("127.0.0.1:8000"))?;
         let listener = listener.map_err(|error| Why::new(format!("a listener: {error}")))?;
-        // Whether there is bpf(2) at all, and for us.
+        // Checks that bpf(2) exists and is permitted.
         ints(&[0])?;
         Ok(Self { namespace, listener })
     }
@@ -38,14 +38,14 @@ impl Stored {
     }
 }
 
-/// Maps of `int`, one for each number, which is put beside nothing yet.
+/// Maps of `int`, one for each number; no value is attached yet.
 fn ints(numbers: &[i32]) -> Result<Vec<Map>, Why> {
     let mut btf = Btf::new();
     let int = btf.key();
     numbers.iter().map(|_| Map::storage(&btf, int, 4)).collect()
 }
 
-/// A map of a struct of two numbers.
+/// A map of a struct with two numbers.
 fn pair() -> Result<Map, Why> {
     let mut btf = Btf::new();
     let int = btf.key();
@@ -53,15 +53,15 @@ fn pair() -> Result<Map, Why> {
     Map::storage(&btf, pair, 8)
 }
 
-/// In place of /proc, so that `-p` need not read of every process; for
-/// recordings alone, since it switches netlink off.
+/// An empty directory in place of /proc, so that `-p` need not read every process; only for
+/// recordings, because it switches netlink off.
 fn no_processes() -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bpf-no-processes/");
     std::fs::create_dir_all(&path).expect("the test's own directory");
     path
 }
 
-/// Every value of every type, one map each.
+/// Values of every type, one map each.
 pub(super) fn types() -> Option<usize> {
     let stored = Stored::or_skip()?;
     let mut cases = Vec::new();
@@ -77,7 +77,7 @@ pub(super) fn types() -> Option<usize> {
         }
     }
     assert!(refused.is_empty(), "{}", refused.join("\n"));
-    // Several in a run: a run takes longer than its output.
+    // Several maps per run, since starting takes longer than the output.
     for maps in maps.chunks(24).chain(aligned.chunks(24)) {
         let ids: Vec<String> = maps.iter().map(|map| format!("--bpf-map-id={}", map.id)).collect();
         for look in ["-tlnH", "-tlnHO"] {
@@ -88,7 +88,7 @@ pub(super) fn types() -> Option<usize> {
     Some(check(cases))
 }
 
-/// Options beside it, several maps, maps that are none.
+/// Combinations with other options, several maps, and ids that are not such maps.
 pub(super) fn options() -> Option<usize> {
     let stored = Stored::or_skip()?;
     let Stored { namespace, listener } = &stored;
@@ -151,7 +151,8 @@ pub(super) fn options() -> Option<usize> {
         lines.push(wrong);
     }
     let mut cases: Vec<Case<'_>> = lines.iter().map(|line| case(line).inside(namespace)).collect();
-    // As many as may be, and more; elsewhere, where `--bpf-maps` is not asked.
+    // The largest allowed number of maps, and more; in another namespace, without
+    // `--bpf-maps`.
     let crowd = Stored::or_skip()?;
     let many = ints(&[0; 34]).expect("maps");
     for map in &many {
@@ -168,7 +169,7 @@ pub(super) fn options() -> Option<usize> {
     Some(check(cases))
 }
 
-/// Who may not look into maps.
+/// A user who may not read maps.
 pub(super) fn unprivileged() -> Option<usize> {
     let stored = Namespace::made_by(Privilege::UserNamespace).and_then(Stored::inside);
     let Ok(stored) = stored.inspect_err(|why| skip::report(why)) else { return None };
@@ -203,7 +204,7 @@ fn nested(kind: u16, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// One storage, with what it has of an id and a value.
+/// One storage attribute, with an optional id and value.
 fn storage(id: Option<u32>, value: Option<&[u8]>) -> Vec<u8> {
     let id = id.map(|id| nested(2, &id.to_ne_bytes())).unwrap_or_default();
     nested(1, &[id, value.map(|value| nested(3, value)).unwrap_or_default()].concat())
@@ -223,8 +224,7 @@ fn two(first: &[u8], second: Option<&[u8]>) -> Vec<u8> {
     bytes
 }
 
-/// What a recording holds is shown whether or not it is asked for, by the maps
-/// of this machine.
+/// Storage in a recording is shown even without the option, using the maps of this machine.
 pub(super) fn recorded() -> usize {
     const NONE: u32 = u32::MAX - 1;
     let mut recordings = vec![

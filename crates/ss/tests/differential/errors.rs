@@ -1,8 +1,8 @@
-//! Command lines that end in a message, and odd ones that do not.
+//! Command lines that end with an error message, and odd ones that do not.
 
 use super::{Case, case, check, temporary};
 
-/// Each is words separated by blanks.
+/// Command lines; words are separated by blanks.
 const ERRORS: &[&str] = &[
     // Options.
     "-Y",
@@ -189,7 +189,7 @@ const ERRORS: &[&str] = &[
     "-tan 1 = 1",
 ];
 
-/// Filter files and what is wrong with them.
+/// Filter files with errors.
 const FILES: &[(&str, &[u8])] = &[
     ("bad-word", b"sport = :foo\n"),
     ("syntax", b"sport = :1 :2\n"),

@@ -1,8 +1,8 @@
-//! The inet tables besides TCP and UDP: raw, MPTCP, SCTP.
+//! The inet tables other than TCP and UDP: raw, MPTCP, SCTP.
 //!
-//! This machine's kernel may know none of them by netlink.  SCTP is compared
-//! in recordings (what a reply says it is decides how it is shown, whichever
-//! table it came from), raw in /proc text and live, MPTCP live.
+//! This machine's kernel may not offer any of them over netlink.  SCTP is compared in
+//! recordings (the protocol in a reply decides how it is shown, whichever table it came from),
+//! raw in /proc text and live, MPTCP live.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
@@ -16,7 +16,7 @@ use super::{Case, case, check, rest, temporary};
 /// `IPPROTO_SCTP`.
 const SCTP: u8 = 132;
 
-/// What is shown of recordings that hold SCTP sockets among others.
+/// Options for recordings that contain SCTP sockets among others.
 const RECORDED: &[&str] = &[
     "-tan",
     "-tanHO",
@@ -48,7 +48,7 @@ fn storage(family: u16, rest: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Endpoints and associations: which row hangs below which.
+/// Endpoints and associations, to compare which row is nested below which.
 fn trees() -> Vec<(&'static str, Vec<Msg>)> {
     let tcp = |inode| {
         let mut msg = Msg::v4();
@@ -74,7 +74,7 @@ fn trees() -> Vec<(&'static str, Vec<Msg>)> {
     ]
 }
 
-/// Lists of addresses, whole but not all of a known family.
+/// Address lists, complete but partly of unknown families.
 fn lists() -> Vec<(&'static str, Vec<Msg>)> {
     let v4 = |octets: [u8; 4]| storage(2, &[&[0x12, 0x34][..], &octets].concat());
     let v6 = |octets: [u8; 16]| storage(10, &[&[0x12, 0x34, 0, 0, 0, 0][..], &octets].concat());
@@ -89,7 +89,7 @@ fn lists() -> Vec<(&'static str, Vec<Msg>)> {
         ("unknown", one(&[storage(7, &[1; 20]), v4([9, 9, 9, 9])], &[v4([1, 2, 3, 4]), storage(0, &[])])),
         ("any", one(&[v6([0; 16]), v4([0; 4])], &[v6([0; 16])])),
         ("empty", one(&[], &[])),
-        // Of another protocol they mean nothing.
+        // For another protocol, the lists have no meaning.
         ("tcp-lists", vec![Msg::v4().with(attr::LOCALS, loopback)]),
     ]
 }
@@ -127,8 +127,8 @@ fn details() -> Vec<(&'static str, Vec<Msg>)> {
     ]
 }
 
-/// Gives every socket a state that an SCTP association can have as well: the
-/// reference reads past its table of names otherwise.
+/// Gives every socket a state that SCTP associations also have; otherwise the reference reads
+/// past the end of its table of names.
 fn keep_named_states(bytes: &mut [u8]) {
     const STATE: usize = 16 + 1;
     for range in recording::messages(bytes) {
@@ -141,7 +141,7 @@ fn keep_named_states(bytes: &mut [u8]) {
 }
 
 pub(super) fn recordings() -> usize {
-    // Without a network, so that names of addresses are not waited for.
+    // In a namespace without a network, so that name look-ups do not wait.
     let namespace = Namespace::or_skip();
     let mut cases: Vec<Case<'_>> = Vec::new();
     for seed in 300..320 {
@@ -166,11 +166,11 @@ pub(super) fn recordings() -> usize {
     check(cases)
 }
 
-/// What is shown of crafted answers, after the letter of the table.
+/// Options for crafted replies; the letter of the table precedes them.
 const ANSWERED: &[&str] =
     &["an", "a", "anHO", "ane", "ani", "anm", "anmi", "anemoi", "aOemoi", "4an", "6ane", "an sport > 1024"];
 
-/// An answer of each kind that the tables give: `-M`, `-S` and `-w`.
+/// A reply for each of the tables: `-M`, `-S` and `-w`.
 fn answers() -> Vec<(char, u8, Vec<Msg>)> {
     let mut mptcp = Vec::new();
     for length in [0, 1, 6, 8, 12, 16, 24, 40, 41, 43, 48, 80, 81, 82, 84, 88, 92, 96, 104] {
@@ -178,7 +178,7 @@ fn answers() -> Vec<(char, u8, Vec<Msg>)> {
             mptcp.push(Msg::v4().with(attr::INFO, vec![fill; length]).with(attr::SKMEMINFO, [1; 36]));
         }
     }
-    // Every member another number.
+    // Every member has a different value.
     mptcp.push(Msg::v4().with(attr::INFO, (1..=96).collect::<Vec<u8>>()).with(attr::CONG, *b"cubic\0"));
     let mut raw = vec![Msg::v4().with(attr::INFO, [1; 104]).with(attr::MEMINFO, [1; 16])];
     for protocol in [0, 1, 6, 17, 33, 58, SCTP, 200, 255] {
@@ -186,13 +186,13 @@ fn answers() -> Vec<(char, u8, Vec<Msg>)> {
         (msg.sport, msg.dport, msg.inode) = (protocol.into(), 0, 77);
         raw.push(msg);
     }
-    // Another endpoint keeps the trees apart.
+    // An endpoint before each tree separates it from the last.
     let groups = trees().into_iter().chain(lists());
     let sctp = groups.flat_map(|(_, msgs)| std::iter::once(sctp(10, 99)).chain(msgs));
     vec![('M', 6, mptcp), ('S', SCTP, sctp.collect()), ('w', 255, raw)]
 }
 
-/// What the kernel of another machine may answer.
+/// Replies as another machine's kernel may send them.
 pub(super) fn crafted() -> usize {
     let mut cases: Vec<Case<'_>> = Vec::new();
     let mut add = |name: &str, words: &str, talk: &Talk| {
@@ -208,7 +208,7 @@ pub(super) fn crafted() -> usize {
         for look in ANSWERED {
             add(&format!("{letter}"), &format!("-{letter}{look}"), &talk);
         }
-        // Raw sockets are read from /proc then, which is not frozen here.
+        // Raw sockets would then be read from /proc, which is not frozen here.
         for errno in [1, 2, 12, 22, 95].into_iter().filter(|_| letter != 'w') {
             let words = format!("-{letter}an");
             add(
@@ -272,7 +272,7 @@ const RAW_LOOKS: &[&str] = &[
     "-wn exclude unconnected",
 ];
 
-/// Tables without any text: their variable empties them.
+/// Tables without /proc text: their variable empties them.
 const TEXTLESS: &[(&str, &str)] = &[
     ("PROC_NET_MPTCP", "-Man"),
     ("PROC_NET_SCTP", "-San"),
@@ -293,7 +293,7 @@ pub(super) fn proc_text() -> usize {
         cases.push(case(look).env("PROC_NET_RAW", &raw).env("PROC_NET_RAW6", "/nonexistent"));
         cases.push(case(look).env("PROC_NET_RAW", "/nonexistent").env("PROC_NET_RAW6", &raw6));
     }
-    // The names of ports follow the table that was listed before.
+    // Port names depend on the table listed before.
     for look in ["-twa", "-wMa", "-wSa", "-wuMa"] {
         cases.push(
             case(look)
@@ -313,7 +313,7 @@ pub(super) fn proc_text() -> usize {
     check(cases)
 }
 
-/// What of MPTCP and raw sockets stands still, or is blotted.
+/// Options for MPTCP and raw sockets whose output does not change, or is masked.
 const LIVE: &[&str] = &[
     "-M",
     "-Mn",
@@ -374,7 +374,7 @@ const LIVE: &[&str] = &[
     "-A sctp,raw,mptcp -an",
 ];
 
-/// Times since something happened; all that ticks here.
+/// Masks the times since something happened, the only values that change here.
 fn blot_times(bytes: &mut Vec<u8>) {
     const NAMES: [&str; 6] =
         ["last_data_sent:", "last_data_recv:", "last_ack_recv:", "lastsnd:", "lastrcv:", "lastack:"];
@@ -385,7 +385,7 @@ fn blot_times(bytes: &mut Vec<u8>) {
             word.splice(name.len()..end, *b"N");
         }
     }
-    // Blanks that pad a column follow the times' widths.
+    // The padding of columns depends on the width of the times.
     words.retain(|word| !word.is_empty());
     *bytes = words.join(&b' ');
 }
@@ -414,7 +414,7 @@ pub(super) fn live() -> Option<usize> {
     rest(&namespace);
     let cases = LIVE.iter().map(|line| {
         let case = case(line).inside(&namespace);
-        // Only internals tick.
+        // Only `-i` prints values that change.
         if line.contains('i') { case.blot(blot_times) } else { case }
     });
     Some(check(cases))

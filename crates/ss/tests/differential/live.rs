@@ -1,7 +1,7 @@
-//! Live sockets of every state, in a namespace whose sockets stand still.
+//! Live sockets of every state, in a namespace whose sockets do not change.
 //!
-//! Timers and what `-i` counts do not stand still: these are compared in a
-//! recording of the same sockets.
+//! Timers and the counters of `-i` do change: they are compared in a recording of the same
+//! sockets.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +16,7 @@ use sockdiag_testkit::skip;
 
 use super::{Case, case, check, rest, temporary};
 
-/// Every option that shows something that does not tick, every way to choose.
+/// Every option whose output does not change, and every way to select sockets.
 const LINES: &[&str] = &[
     "-tan",
     "-ta",
@@ -111,7 +111,7 @@ const LINES: &[&str] = &[
     "-tan state established",
     "-tln state established",
     "-tn state established exclude established",
-    // Filters, in all their spellings.
+    // Filters in all spellings.
     "-tanH sport = :443",
     "-tanH sport = 443",
     "-tanH sport = [443]",
@@ -216,12 +216,12 @@ const LINES: &[&str] = &[
     "-uar",
 ];
 
-/// A namespace with every kind of socket that stands still, at rest.
+/// A namespace with every kind of socket that does not change, at rest.
 fn frozen() -> Option<(Namespace, Zoo)> {
     let namespace = Namespace::or_skip()?;
     let kinds: Vec<&str> = sockdiag_testkit::zoo::kinds()
         .map(|(kind, _)| kind)
-        // TIME-WAIT ends within the run; a deferred connect has a random queue.
+        // TIME-WAIT ends during the run; a deferred connect has a random queue.
         .filter(|kind| {
             !kind.starts_with("tcp-time-wait") && *kind != "tcp-defer-connect" && !kind.starts_with("raw")
         })
@@ -257,8 +257,8 @@ pub(super) fn sockets() -> Option<usize> {
     Some(check(cases))
 }
 
-/// The same sockets read by a walk of the kernel's tables.  What the kernel alone
-/// can tell is not asked.
+/// The same sockets read by a walk of the kernel's tables, without conditions that only the
+/// kernel can evaluate.
 pub(super) fn walked() -> Option<usize> {
     use std::os::unix::fs::PermissionsExt as _;
 
@@ -283,7 +283,7 @@ pub(super) fn walked() -> Option<usize> {
     Some(report.agreed)
 }
 
-/// What is shown of the recording: all that ticks.
+/// Options for the recording: everything that changes with time.
 const RECORDED: &[&str] = &[
     "-tano",
     "-tane",
@@ -299,8 +299,8 @@ const RECORDED: &[&str] = &[
     "-tani sport > 1024",
 ];
 
-/// A recording that ours made and one that the reference made of the same
-/// sockets: equal but for what ticks, and shown alike.
+/// Recordings of the same sockets made by ours and by the reference: equal except for what
+/// changes with time, and shown alike.
 pub(super) fn recorded() -> Option<usize> {
     let (namespace, _zoo) = frozen()?;
     let path = |name: &str| Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -330,8 +330,8 @@ pub(super) fn recorded() -> Option<usize> {
     Some(check(cases))
 }
 
-/// A recording less the port id of its maker and what ticks: timers, and with
-/// `internals` the contents (not the lengths) of `tcp_info` and such.
+/// A recording without its maker's port id and without what changes with time: timers, and if
+/// `internals`, the contents (but not the lengths) of `tcp_info` and the like.
 fn still(bytes: &[u8], internals: bool) -> Vec<Vec<u8>> {
     const PORT_ID: std::ops::Range<usize> = 12..16;
     const RETRANS: std::ops::Range<usize> = 16 + 3..16 + 4;

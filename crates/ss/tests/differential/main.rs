@@ -1,15 +1,14 @@
-//! The same command lines through the reference and through ours: stdout,
-//! stderr and exit status must be equal, byte for byte.
+//! Runs the same command lines through the reference and ours: stdout, stderr and exit status
+//! must be equal, byte for byte.
 //!
-//! Sockets are frozen (a namespace whose sockets do not change, or a
-//! recording); what ticks is only compared in recordings.  The reference runs
-//! before and after ours, and a case on which it differs from itself is a
-//! wrong test.  Deliberate differences are rows of COMPAT.md, tested in
-//! `tests/compat.rs`.
+//! Sockets are frozen (in a namespace whose sockets do not change, or in a recording); values
+//! that change with time are compared only in recordings.  The reference runs before and after
+//! ours, and a case on which it differs from itself is a wrong test.  Deliberate differences
+//! are rows of COMPAT.md, tested in `tests/compat.rs`.
 //!
-//! A group of cases is a test: `cargo test -p sockdiag-ss --test differential
-//! unix_live` runs one.  Each has to compare at least as many command lines as
-//! its row of [`groups!`] says, or to report a skip.
+//! A group of cases is a test: `cargo test -p sockdiag-ss --test differential unix_live` runs
+//! one. Each must compare at least as many command lines as its row of [`groups!`] says, or
+//! report a skip.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -43,9 +42,8 @@ const OURS: &str = env!("CARGO_BIN_EXE_ss");
 
 /// Makes a test of each group, and [`LEAST`], the numbers that they must reach.
 ///
-/// `alone` marks a group whose sockets are this process's own: between `fork`
-/// and `exec` a child of another test has them too, and would be listed as
-/// their holder.
+/// `alone` marks a group whose sockets belong to this process: a child of another test also
+/// has them between `fork` and `exec`, and would be listed as a holder.
 macro_rules! groups {
     ($($name:ident: $run:path, $least:literal $($alone:ident)?;)*) => {
         $(#[test] fn $name() { run_group(stringify!($name), $least, $run, &[$(stringify!($alone))?]); })*
@@ -87,18 +85,18 @@ groups! {
     widths: widths::run, 105;
 }
 
-/// Nothing is taken out of a group, and no group out of the table, unseen.
+/// Neither a case nor a group can be removed unnoticed.
 #[test]
 fn the_groups_compare_thousands_of_command_lines() {
     let all: usize = LEAST.iter().sum();
     assert!(LEAST.len() >= 28 && all >= 3900, "{} groups of {all} command lines", LEAST.len());
 }
 
-/// Held for reading by every group, for writing by one that runs alone.
+/// Held for reading by every group, and for writing by a group that runs alone.
 static ALONE: RwLock<()> = RwLock::new(());
 
-/// Runs a group, which gives the number of command lines that agree, or none
-/// where it cannot run here and has said so.
+/// Runs a group, which returns the number of command lines that agree, or `None` after
+/// reporting a skip.
 fn run_group<T: Into<Option<usize>>>(name: &str, least: usize, run: fn() -> T, marks: &[&str]) {
     let (_alone, _beside) = match marks {
         [] => (None, Some(ALONE.read().unwrap_or_else(PoisonError::into_inner))),
@@ -110,14 +108,14 @@ fn run_group<T: Into<Option<usize>>>(name: &str, least: usize, run: fn() -> T, m
     let begun = Instant::now();
     let Some(agreed) = run().into() else { return };
     let seconds = begun.elapsed().as_secs_f64();
-    // Past the harness, which hides what a passing test prints.
+    // Writes directly: the test harness hides what a passing test prints.
     let line =
         format!("differential {name}: {agreed} command lines agree (at least {least}), {seconds:.1} s\n");
     let _ = std::io::stderr().write_all(line.as_bytes());
     assert!(agreed >= least, "{name}: only {agreed} command lines, not {least}");
 }
 
-/// Compares cases, all of which have to agree; gives their number.
+/// Compares cases, all of which must agree; returns their number.
 #[track_caller]
 fn check<'a>(cases: impl IntoIterator<Item = Case<'a>>) -> usize {
     let report = run_cases(cases, Path::new(OURS)).unwrap_or_else(|why| panic!("{why}"));
@@ -125,21 +123,20 @@ fn check<'a>(cases: impl IntoIterator<Item = Case<'a>>) -> usize {
     report.agreed
 }
 
-/// Words of a command line, separated by blanks.
+/// A case from the words of a command line, separated by blanks.
 fn case(words: &str) -> Case<'static> {
     Case::new(&words.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>())
 }
 
-/// A file of this test run.  No two groups may give theirs the same name: they
-/// run at the same time.
+/// A file of this test run.  Groups run at the same time, so each must use its own names.
 fn temporary(name: &str, bytes: &[u8]) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     path
 }
 
-/// Waits until the sockets of a namespace are at rest: what the reference says
-/// of them does not change for longer than an acknowledgement may be delayed.
+/// Waits until the sockets of a namespace are at rest: the reference's listing has not changed
+/// for longer than an acknowledgement may be delayed.
 fn rest(namespace: &Namespace) {
     /// The kernel's longest delay of an acknowledgement is 200 ms (`TCP_DELACK_MAX`).
     const STILL: Duration = Duration::from_millis(250);

@@ -1,8 +1,8 @@
-//! Netlink and packet sockets: live ones of the zoo, lines of /proc text, and
-//! answers with everything that a kernel could say.
+//! Netlink and packet sockets: live ones of the zoo, lines of /proc text, and replies with
+//! everything that a kernel could send.
 //!
-//! What asks about netlink sockets has one itself, with its own process's
-//! number: live listings leave the protocol of that one out.
+//! A program that lists netlink sockets has one itself, named after its process id, so live
+//! listings leave out its protocol.
 
 use std::path::Path;
 
@@ -232,7 +232,7 @@ pub(super) fn proc_text() -> usize {
     check(cases)
 }
 
-/// Answers that no kernel here gives.
+/// Replies that no kernel here sends.
 pub(super) fn answers() -> Option<usize> {
     let links = [(1, "lo"), (2, "a-longer-name")];
     let write = |name: &str, family: u8, datagrams: &[Vec<u8>]| {
@@ -241,8 +241,8 @@ pub(super) fn answers() -> Option<usize> {
         talk.write(&path).unwrap_or_else(|why| panic!("{why}"));
         path
     };
-    // The text that is read after a refusal lists what the namespace has: in a new
-    // one the kernel's own netlink sockets.
+    // After a refusal the namespace's /proc text is read: a new namespace has only the
+    // kernel's own netlink sockets.
     let namespace = Namespace::or_skip()?;
     let asked = |words: &str, talk: &Path| {
         replies::with(case(words), talk).unwrap_or_else(|why| panic!("{why}")).inside(&namespace)
@@ -286,7 +286,7 @@ pub(super) fn answers() -> Option<usize> {
         ("interrupted", 16, vec![interrupted(netlinks()), done(0)]),
         ("nothing", 17, vec![done(0)]),
         ("nothing", 16, vec![done(0)]),
-        // Without a memory report the kernel is not believed.
+        // A reply without a memory report is not accepted.
         ("too-little", 17, vec![packet(3, 3, &[]), packets(), done(0)]),
     ] {
         let talk = write(&format!("{name}-{family}"), family, &datagrams);

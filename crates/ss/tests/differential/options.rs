@@ -1,12 +1,12 @@
-//! Every option by each of its names, and what they choose together: all
-//! tables at once, families and tables that take each other's place.
+//! Every option by each of its names, and their combinations: all tables at once, and families
+//! and tables that override each other.
 
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::zoo::Zoo;
 
 use super::{Case, case, check, recordings::recorded, rest, temporary};
 
-/// What is asked of sockets of every family that can be made here.
+/// Options for sockets of every family that can be made here.
 const CHOICES: &[&str] = &[
     "",
     "-n",
@@ -174,7 +174,7 @@ const CHOICES: &[&str] = &[
     "exclude all",
     "-a exclude listening exclude close -n",
     "excl established excl listening -n",
-    // A host value chooses a family.
+    // A host value selects a family.
     "src 127.0.0.1 -an",
     "src [::1] -an",
     "-an dst inet:127.0.0.1",
@@ -207,7 +207,7 @@ const CHOICES: &[&str] = &[
     "-t -n -- -a",
 ];
 
-/// What is asked of a recording, by long names.
+/// Long options for a recording.
 const RECORDED: &[&str] = &[
     "--info --tcp -an",
     "--options --tcp -an",
@@ -225,7 +225,7 @@ const RECORDED: &[&str] = &[
     "--bound-inactive --tcp --numeric",
 ];
 
-/// What ends in a message, by long names.
+/// Long options that end with an error message.
 const MESSAGES: &[&str] = &[
     "--context",
     "--contexts",
@@ -239,8 +239,8 @@ const MESSAGES: &[&str] = &[
     "--net no-such-namespace -a",
 ];
 
-/// Pieces of which any may stand beside any other.  None closes, follows,
-/// records or opens anything (`-r` would: unix sockets, to ask for names).
+/// Pieces that can be combined freely.  None closes, follows, records or opens anything (`-r`
+/// would open unix sockets to resolve names).
 const PIECES: &[&str] = &[
     "-a",
     "-l",
@@ -289,7 +289,7 @@ const PIECES: &[&str] = &[
     "-A u_seq,raw",
 ];
 
-/// What may follow them.
+/// Words that may follow the pieces.
 const TAILS: &[&str] = &[
     "",
     "",
@@ -316,7 +316,7 @@ const TAILS: &[&str] = &[
     "( sport = 22 or dport = 80 ) and not src 10.0.0.1",
 ];
 
-/// How many lines are made of pieces.
+/// The number of lines assembled from pieces.
 const RANDOM: usize = 100;
 
 fn random() -> Vec<String> {
@@ -332,22 +332,22 @@ fn random() -> Vec<String> {
         .collect()
 }
 
-/// What asks for netlink sockets has one itself, named after its process, and
-/// the kernel's own of that protocol stands before or behind it.
+/// Removes the lister's own netlink socket, which is named after its process, and the kernel's
+/// socket of the same protocol, which is before or after it.
 fn without_ourselves(bytes: &mut Vec<u8>) {
     let ours = |word: &[u8]| word.starts_with(b"4:") || word.starts_with(b"tcpdiag:");
     let lines = bytes.split_inclusive(|byte| *byte == b'\n');
     *bytes = lines.filter(|line| !line.split(|byte| *byte == b' ').any(ours)).flatten().copied().collect();
 }
 
-/// Likewise where its name is shown, which is the loader's for the reference:
-/// columns are as wide as the longest of them.
+/// The same where the program's name is shown, which for the reference is the loader's: it may
+/// change the width of the columns, so padding is removed too.
 fn without_ourselves_or_padding(bytes: &mut Vec<u8>) {
     without_ourselves(bytes);
     bytes.dedup_by(|next, before| *next == b' ' && *before == b' ');
 }
 
-/// Whether numbers are shown for names.
+/// Whether names are shown as numbers.
 fn is_numeric(line: &str) -> bool {
     line.split(' ').any(|word| {
         word == "--numeric" || !word.starts_with("--") && word.starts_with('-') && word.contains('n')

@@ -1,7 +1,7 @@
-//! Who holds which socket: several holders, threads, processes that come and
-//! go, and /proc directories made up for the purpose.
+//! The holders of sockets: several holders, threads, short-lived processes, and made-up /proc
+//! directories.
 //!
-//! Names with quotes, backslashes and `)` are left to COMPAT.md.
+//! Names with quotes, backslashes and `)` are covered by COMPAT.md.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -66,7 +66,7 @@ pub(super) fn live() -> Option<usize> {
     for width in [40, 80, 132, 200] {
         cases.push(case("-tuanpT").inside(&namespace).width(width));
     }
-    // Processes that come and go meanwhile hold nothing of this.
+    // Processes come and go meanwhile; they hold none of these sockets.
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -75,13 +75,14 @@ pub(super) fn live() -> Option<usize> {
                 let _ = child.and_then(|mut child| child.wait());
             }
         });
-        // Set when the comparison ends, by a panic too: the scope waits for the other thread.
+        // Sets the flag when the comparison ends, even by a panic: the scope waits for the
+        // other thread.
         let _stop = Stop(&stop);
         Some(check(cases))
     })
 }
 
-/// Sets a flag when it goes.
+/// Sets a flag when dropped.
 struct Stop<'a>(&'a AtomicBool);
 
 impl Drop for Stop<'_> {
@@ -96,7 +97,7 @@ const TCP: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm-
    2: 0100007F:1F92 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 0 1 0000000000000000 100 0 0 10 0
 ";
 
-/// A /proc of the test's own.
+/// A /proc directory of the test.
 struct Proc(PathBuf);
 
 impl Proc {
@@ -192,7 +193,7 @@ pub(super) fn made_up() -> usize {
         }
         cases.push(case("-tanpT").env("PROC_ROOT", root).width(100));
     }
-    // More rows than are held: the rest streams.
+    // More rows than are buffered: the rest is streamed.
     let row = |n: u32| {
         let (port, inode) = (n % 65536, if n.is_multiple_of(3) { 111 + 111 * (n % 2) } else { n });
         format!(
@@ -206,7 +207,7 @@ pub(super) fn made_up() -> usize {
     for line in ["-tanpH", "-tanpTH sport > :1000", "-tuanp state listening"] {
         cases.push(case(line).env("PROC_ROOT", &threads.0).env("PROC_NET_TCP", &many));
     }
-    // A file in the way of every directory.
+    // A file in place of every directory.
     let file = temporary("proc-file", TCP.as_bytes());
     cases.push(case("-tanp").env("PROC_ROOT", &file).env("PROC_NET_TCP", &file));
     check(cases)

@@ -1,11 +1,11 @@
-//! Recordings: every token of `-i -e -m -o` and friends, from sockets that a
-//! kernel could have sent, and files that are damaged.
+//! Recordings: every token of `-i`, `-e`, `-m`, `-o` and similar options, from sockets that a
+//! kernel could have sent, and damaged files.
 
 use sockdiag_testkit::recording::{self, attr};
 
 use super::{Case, case, check, temporary};
 
-/// What is shown of each recording.
+/// Options for each recording.
 const LOOKS: &[&str] = &[
     "-tan",
     "-tanH",
@@ -42,7 +42,7 @@ const LOOKS: &[&str] = &[
     "-tan exclude listening -o",
 ];
 
-/// What is filtered from them.
+/// Filters for the recordings.
 const FILTERS: &[&str] = &[
     "sport = :40000",
     "dport = 50000",
@@ -76,7 +76,7 @@ const FILTERS: &[&str] = &[
 
 pub(super) fn recorded(seed: u64, rows: usize, cut: bool) -> Vec<u8> {
     let bytes = recording::random(&mut fastrand::Rng::with_seed(seed), rows);
-    // Other protocols' layouts have tests of their own.
+    // Other protocols' layouts have their own tests.
     let bytes = recording::retype(&bytes, attr::PROTOCOL, 200);
     if cut { recording::cut_done(&bytes) } else { bytes }
 }
@@ -98,7 +98,7 @@ pub(super) fn run() -> usize {
     check(cases)
 }
 
-/// Files that do not hold what they should.
+/// Files with unexpected content.
 pub(super) fn damaged() -> usize {
     let whole = recorded(7, 10, false);
     let mut cases =

@@ -1,7 +1,7 @@
-//! Where the kernel gives out no netlink sockets, as in sandboxes (Termux,
-//! gVisor, WSL 1): what is said of it, and what is listed from /proc text.
+//! Kernels that refuse netlink sockets, as sandboxes do (Termux, gVisor, WSL 1): the error
+//! messages, and listings from /proc text.
 //!
-//! Nothing is destroyed by the lines with `-K`: without netlink nothing can be.
+//! The lines with `-K` destroy nothing: that would need netlink.
 
 use sockdiag_testkit::netns::Namespace;
 use sockdiag_testkit::zoo::Zoo;
@@ -24,7 +24,7 @@ const KINDS: &[&str] = &[
     "unix-stream",
 ];
 
-/// Tables and families, shown in every way.
+/// Tables and families, each shown in several ways.
 const TABLES: &[&str] = &[
     "", "-t", "-u", "-w", "-x", "-0", "-S", "-M", "-tu", "-4", "-6", "-4t", "-6u", "--vsock", "--tipc",
     "--xdp",
@@ -33,7 +33,7 @@ const LOOKS: &[&str] = &[
     "", "-a", "-an", "-ln", "-anH", "-ane", "-ani", "-anO", "-anm", "-ano", "-anp", "-Bn", "-anK", "-K",
     "-nE",
 ];
-/// Conditions, with what they have looked up.
+/// Conditions, including those that need a look-up.
 const FILTERS: &[&str] = &[
     "state established",
     "src 127.0.0.1",
@@ -63,7 +63,8 @@ pub(super) fn run() -> Option<usize> {
     for look in LOOKS {
         for table in TABLES {
             cases.push(case(&format!("{table} {look}")).refuse(&[SOCK_DIAG]));
-            // Its sockets of interfaces are listed as if there were none.
+            // COMPAT.md: without a list of interfaces, the reference shows no packet or XDP
+            // sockets.
             let packets = matches!(*table, "" | "-0" | "--xdp");
             if !packets {
                 cases.push(case(&format!("{table} {look}")).refuse(&[ROUTE, SOCK_DIAG]));

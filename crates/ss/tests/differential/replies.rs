@@ -1,5 +1,5 @@
-//! Families that this machine's kernel need not have: both programs read the
-//! same crafted answers (`sockdiag_testkit::replies`).
+//! Families that this machine's kernel may lack: both programs read the same crafted replies
+//! (`sockdiag_testkit::replies`).
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ const VSOCK: u8 = 40;
 const TIPC: u8 = 30;
 const XDP: u8 = 44;
 
-/// A file in which every family answers once, and the interfaces are named
-/// as often as anyone may ask.
+/// A file in which every family answers once, and interface queries are answered as often as
+/// needed.
 fn all(name: &str) -> PathBuf {
     let links = [(1, "lo"), (2, "a-longer-name"), (3, "eth3")];
     let talk = Talk::new()
@@ -36,7 +36,7 @@ fn asked(words: &str, talk: &Path) -> Case<'static> {
     replies::with(case(words), talk).unwrap_or_else(|why| panic!("{why}"))
 }
 
-/// What is shown of each family.
+/// Options for each family.
 const LOOKS: &[&str] = &[
     "",
     "-H",
@@ -67,7 +67,7 @@ const LOOKS: &[&str] = &[
 const STATES: &[&str] =
     &["state established", "state established state close", "exclude close", "state listening", "state all"];
 
-/// How each family is asked for.
+/// The options that select each family.
 const TABLES: &[&str] = &[
     "--vsock",
     "-f vsock",
@@ -86,7 +86,7 @@ const TABLES: &[&str] = &[
     "-f tipc -A v_str",
 ];
 
-/// What is filtered from them.  No context is compared: the reference does not.
+/// Filters.  None compares a context id, because the reference does not either.
 const FILTERS: &[&str] = &[
     "sport = 1024",
     "sport = :1024",
@@ -103,7 +103,7 @@ const FILTERS: &[&str] = &[
     "! autobound",
     "fwmark = 0",
     "fwmark = 1",
-    // By name: the file answers a question about one interface with all.
+    // By name: the file answers a query for one interface with all of them.
     "dev lo",
     "dev != lo",
     "dev a-longer-name",
@@ -114,7 +114,7 @@ const FILTERS: &[&str] = &[
     "( sport = 1024 or sport = 5 ) and not dport = 1",
 ];
 
-/// Values without the family, where none is preferred.
+/// Values without a family, for tables where no family is preferred.
 const PLAIN: &[&str] = &[
     "src 0.0.0.0",
     "not src 0.0.0.0",
@@ -150,8 +150,8 @@ pub(super) fn run() -> usize {
     check(cases)
 }
 
-/// A process that holds a socket of each family; these tables come from the
-/// kernel even where `PROC_ROOT` is set.
+/// A made-up process that holds a socket of each family; these tables come from the kernel
+/// even if `PROC_ROOT` is set.
 fn held() -> Result<PathBuf, std::io::Error> {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("replies-proc");
     let fds = root.join("100/fd");
@@ -165,8 +165,7 @@ fn held() -> Result<PathBuf, std::io::Error> {
     Ok(root)
 }
 
-/// Owner lists, which stand before the details of some families and behind
-/// those of others.
+/// Lists of holders, which come before the details of some families and after those of others.
 pub(super) fn owners() -> usize {
     let talk = all("owned");
     let root = held().unwrap_or_else(|error| panic!("a tree of processes: {error}"));
@@ -179,7 +178,7 @@ pub(super) fn owners() -> usize {
     check(cases)
 }
 
-/// Dumps that fail, before their first row or after.
+/// Dumps that fail before their first row or later.
 pub(super) fn failures() -> usize {
     let mut cases = Vec::new();
     for (family, table, rows) in [
@@ -200,7 +199,7 @@ pub(super) fn failures() -> usize {
             fails(&format!("done-{errno}"), &[done(errno)]);
             fails(&format!("done-late-{errno}"), &[rows.clone(), done(errno)]);
         }
-        // The end in the datagram of the rows, and one datagram a row.
+        // The end in the same datagram as the rows, and one datagram per row.
         fails("one-datagram", &[[rows.clone(), done(0)].concat()]);
         fails("nothing", &[done(0)]);
         fails("short-refusal", &[replies::short_refusal()]);

@@ -1,4 +1,4 @@
-//! `-s`: every file of counts that there is, whole and damaged.
+//! `-s`: every file with counts, complete and damaged.
 
 use super::{Case, case, check, temporary};
 

@@ -1,6 +1,6 @@
-//! Unix sockets: live ones of every kind, and /proc text in both its forms.
+//! Unix sockets: live ones of every kind, and /proc text in both its formats.
 //!
-//! Names with control characters are shown otherwise, so they are in
+//! Names with control characters are printed differently, so they are tested in
 //! `tests/compat.rs` instead.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
@@ -13,7 +13,7 @@ use sockdiag_testkit::zoo::Zoo;
 
 use super::{Case, case, check, temporary};
 
-/// Every way to choose and to look.
+/// Every way to select and to show them.
 const LINES: &[&str] = &[
     "-x",
     "-xa",
@@ -177,7 +177,7 @@ const LOOKS: &[&str] = &[
     "-an -A unix dev 0",
 ];
 
-/// Lines as kernels write them and lines as none does, under a heading.
+/// Lines as kernels print them and lines that none prints, below a header.
 fn texts() -> Vec<(&'static str, String)> {
     let text = |heading: &str, lines: &[&str]| format!("{heading}\n{}\n", lines.join("\n"));
     let long = |count| format!("0: 2 0 0 1 03 {count} /{}", "x".repeat(count));
@@ -240,7 +240,8 @@ fn texts() -> Vec<(&'static str, String)> {
             text(NUM, &[&long(107), &long(239), &long(240), &long(241), &long(600), "0: 2 0 0 1 03 1 /y"]),
         ),
         ("many", many),
-        // No peer with a name stands above: there the reference goes wrong.
+        // Peers with names only below their sockets; otherwise the reference's output is
+        // wrong.
         (
             "peer",
             text(
@@ -272,8 +273,8 @@ pub(super) fn proc_text() -> usize {
     for (name, text) in texts() {
         let file = temporary(&format!("unix-{name}"), text.as_bytes());
         for look in LOOKS {
-            // Peers that a filter hides have no name in the reference, and how
-            // many lines are sorted at once depends on how many it shows.
+            // If a filter hides a peer, the reference shows no name for it; and how many lines
+            // it sorts at once depends on how many it shows.
             let filters = ["src", "dst", "autobound"].iter().any(|word| look.contains(word));
             if (name == "peer" || name == "many") && filters {
                 continue;
@@ -301,7 +302,7 @@ fn reply(kind: u8, state: u8, inode: u32, attrs: &[Vec<u8>]) -> Vec<u8> {
     replies::socket(&payload)
 }
 
-/// Replies with every mixture of attributes, whole as a kernel sends them.
+/// Replies with every combination of attributes, complete as a kernel sends them.
 fn mixtures() -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(4);
     let names: [&[u8]; 9] = [
@@ -338,7 +339,7 @@ fn mixtures() -> Vec<u8> {
     bytes
 }
 
-/// Crafted replies, and refusals, after which the text of the kernel is read.
+/// Crafted replies, and refusals, after which the kernel's /proc text is read.
 pub(super) fn replied() -> Option<usize> {
     const UNIX: u8 = 1;
     let namespace = Namespace::or_skip()?;

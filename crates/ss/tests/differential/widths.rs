@@ -2,7 +2,7 @@
 
 use super::{case, check, recordings::recorded, temporary};
 
-/// Widths of terminals; zero is one that does not know.
+/// Widths of terminals; zero is a terminal that reports no width.
 const WIDTHS: &[u16] = &[
     0, 1, 2, 3, 5, 7, 8, 10, 13, 16, 20, 24, 25, 30, 33, 37, 40, 45, 50, 55, 57, 58, 59, 60, 61, 62, 63, 64,
     65, 66, 70, 72, 75, 77, 79, 80, 81, 90, 99, 100, 101, 120, 132, 160, 200, 255, 300, 500, 1000, 5000,
@@ -42,7 +42,7 @@ pub(super) fn run() -> usize {
     }
     cases.push(case("-tan").env("TCPDIAG_FILE", &path).env("COLUMNS", "40").width(100));
     cases.push(case("-tan").env("TCPDIAG_FILE", &path).env("COLUMNS", "40").width(0));
-    // Nothing but a header, and nothing at all.
+    // Only a header, and no output at all.
     let empty = temporary("widths-empty", &recorded(1, 0, false));
     for width in [0, 10, 80] {
         cases.push(case("-tan").env("TCPDIAG_FILE", &empty).width(width));

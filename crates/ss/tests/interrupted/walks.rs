@@ -1,9 +1,9 @@
-//! Walks of the kernel's tables that a kernel refuses, at every step there is: a dump
-//! takes their place before the first row, with the same rows and status.  One that fails
-//! later says so.
+//! Walks of the kernel's tables on a kernel that refuses them, at every step: before the first
+//! row a dump replaces the walk, with the same rows and exit status.  A walk that fails later
+//! reports it.
 //!
-//! What a kernel may lack is simulated: capabilities are dropped, its types are hidden or
-//! edited, its system calls fail.
+//! Refusals are simulated: capabilities are dropped, the kernel's BTF is hidden or edited, and
+//! system calls fail.
 
 #![allow(clippy::cast_precision_loss, reason = "small numbers; the cast is meant")]
 
@@ -21,7 +21,7 @@ use sockdiag_testkit::{skip, until};
 
 use super::OURS;
 
-/// As many as a walk is chosen for, and a few more.
+/// Slightly more than the number for which ours chooses a walk.
 const CONNECTIONS: u32 = 13_000;
 const MAP_CREATE: Call = Call::Bpf(0);
 const PROG_LOAD: Call = Call::Bpf(5);
@@ -33,19 +33,19 @@ const ERRNOS: [(i32, &str); 3] =
     [(EPERM, "Operation not permitted"), (ENOMEM, "Cannot allocate memory"), (EINVAL, "Invalid argument")];
 const UNPRIVILEGED: &str = "needs CAP_BPF and CAP_PERFMON";
 
-/// How a kernel refuses.
+/// How the kernel refuses.
 enum How {
-    /// These capabilities are missing.
+    /// The process lacks these capabilities.
     Without(&'static str),
-    /// Its types are hidden.
+    /// The kernel's BTF is hidden.
     Hidden,
-    /// It shows these.
+    /// The kernel shows this BTF.
     Types(Edited),
-    /// Calls fail.
+    /// System calls fail.
     Calls(Refusal),
 }
 
-/// A refusal, and what `--explain` says of it.
+/// A refusal, and the message of `--explain` about it.
 struct Case {
     name: String,
     how: How,
@@ -60,7 +60,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Runs ours inside a namespace where a kernel refuses in this way.
+/// Runs ours inside a namespace with this refusal.
 fn run(namespace: &Namespace, how: &How, words: &[&str]) -> Output {
     let shell = |script: &str, file: &str| {
         let mut command = namespace.command("unshare");
@@ -91,7 +91,7 @@ fn run(namespace: &Namespace, how: &How, words: &[&str]) -> Output {
     command.output().expect("it runs")
 }
 
-/// Every refusal that comes before anything is known of sockets.
+/// Every refusal that comes before any socket is read.
 fn refusals(kernel: &Edited) -> Vec<Case> {
     let edited = |edit: &dyn Fn(&mut Edited)| {
         let mut types = kernel.clone();
@@ -114,7 +114,7 @@ fn refusals(kernel: &Edited) -> Vec<Case> {
             edited(&|types| types.grow("tcp_info", 8)),
             "the kernel tells more in tcp_info than is known",
         ),
-        // The verifier says what it does not let a program call.
+        // The verifier's message about a function that a program must not call.
         case(
             "another function",
             edited(&|types| types.swap_functions("bpf_rdonly_cast", "schedule")),
@@ -156,7 +156,7 @@ fn refusals(kernel: &Edited) -> Vec<Case> {
             (Refusal::of(MAP_CREATE, errno), sharing()),
             (Refusal::of(Call::SharedMemory, errno), sharing()),
             (Refusal::of(PROG_LOAD, errno), privilege("the kernel does not load the program")),
-            // The program that walks bound sockets is the second.
+            // The second program loaded is the one that walks bound sockets.
             (
                 Refusal { after: 1, ..Refusal::of(PROG_LOAD, errno) },
                 privilege("the kernel does not load the program"),
@@ -169,7 +169,7 @@ fn refusals(kernel: &Edited) -> Vec<Case> {
     cases
 }
 
-/// A namespace with sockets for which a walk is chosen, and what a dump says of them.
+/// A namespace with enough sockets for a walk, and the output of a dump of them.
 fn many() -> Option<(Namespace, Holder, Output)> {
     let (namespace, _) = Namespace::to_look_into()?;
     let holder = Holder::start(&namespace, CONNECTIONS, 20).unwrap_or_else(|why| panic!("{why}"));
@@ -202,7 +202,7 @@ fn a_kernel_that_refuses_any_step_of_a_walk_is_asked_for_a_dump() {
             }
             let why = said.strip_prefix("ss: TCP sockets are dumped, not walked: ");
             assert!(why.is_some_and(|why| why.contains(&says)), "{name}, {words:?}: {said}, not {says}");
-            // A line, and what the verifier says below it.
+            // The first line is the message, and the verifier's log follows it.
             let more = said.lines().skip(1);
             assert!(more.clone().all(|line| line.starts_with("  ")), "{name}, {words:?}: {said}");
             assert_eq!(more.count() > 0, name == "another function", "{name}, {words:?}: {said}");
@@ -210,7 +210,7 @@ fn a_kernel_that_refuses_any_step_of_a_walk_is_asked_for_a_dump() {
     }
 }
 
-/// What is not refused at once is walked to its end or said.
+/// A walk that is not refused at once either completes or reports its failure.
 #[test]
 fn a_walk_that_fails_later_says_so_and_tells_no_socket_twice() {
     let Some((namespace, _holder, dumped)) = many() else { return };
@@ -225,7 +225,7 @@ fn a_walk_that_fails_later_says_so_and_tells_no_socket_twice() {
         refusal.run(command).unwrap_or_else(|why| panic!("{why}"))
     };
     for part in 1..16 {
-        // How many steps a walk takes depends on what else the machine has at the moment.
+        // The number of steps of a walk depends on the machine's other sockets.
         let (_, steps) = ran(Refusal { times: 0, ..Refusal::of(TEST_RUN, EPERM) }, &["-tan"]);
         for (errno, words) in ERRNOS {
             let refusal = Refusal { after: steps * part / 16, ..Refusal::of(TEST_RUN, errno) };
@@ -248,7 +248,7 @@ fn a_walk_that_fails_later_says_so_and_tells_no_socket_twice() {
                 "ss: tcp sockets: the walk of its table ended early: running the program: {words} (after {sockets} sockets)\n"
             );
             assert_eq!(said, says, "{refusal:?}");
-            // A document holds it, or every socket.
+            // A document contains the message, or every socket.
             let said = text(&ran(refusal, &["-tan", "-j"]).0.stdout);
             let holds = said.contains("the walk of its table ended early: running the program: ");
             let sockets = said.matches("\n{\"socket\":").count() + said.matches("[{\"socket\":").count();
@@ -262,7 +262,7 @@ fn a_walk_that_fails_later_says_so_and_tells_no_socket_twice() {
     );
 }
 
-/// Rows that wait for their holders can be forgotten.
+/// Rows that wait for their holders can still be discarded.
 #[test]
 fn a_walk_that_fails_before_a_row_is_shown_is_replaced_by_a_dump() {
     let Some((namespace, _holder, _)) = many() else { return };
@@ -280,7 +280,7 @@ fn a_walk_that_fails_before_a_row_is_shown_is_replaced_by_a_dump() {
     assert!(met > 0, "no walk failed");
 }
 
-/// One walk for several namespaces is over before the first row of any.
+/// One walk covers several namespaces, and is complete before the first row is shown.
 #[test]
 fn a_walk_for_several_namespaces_that_fails_is_replaced_by_dumps() {
     let Some((namespace, _holder, _)) = many() else { return };
@@ -318,12 +318,12 @@ fn a_walk_for_several_namespaces_that_fails_is_replaced_by_dumps() {
     }
 }
 
-/// How many walks are made and killed; `SOCKDIAG_WALKS` asks for another number.
+/// Number of walks to make and kill; `SOCKDIAG_WALKS` changes it.
 fn walks() -> usize {
     std::env::var("SOCKDIAG_WALKS").ok().and_then(|text| text.parse().ok()).unwrap_or(50)
 }
 
-/// Nothing but the process holds what a walk loads.
+/// Only the process itself holds what a walk loads, so nothing outlives it.
 #[test]
 fn many_walks_leave_nothing_behind_whether_they_end_or_are_killed() {
     let Some((namespace, _)) = Namespace::to_look_into() else { return };
@@ -348,7 +348,7 @@ fn many_walks_leave_nothing_behind_whether_they_end_or_are_killed() {
     let mut killed = 0;
     for number in 0..walks() {
         let mut child = command().spawn().expect("it starts");
-        // At another place each time.
+        // Kill it at a different point each time.
         std::thread::sleep(one.mul_f64((number % 97) as f64 / 97.0));
         child.kill().expect("a child");
         killed += usize::from(!child.wait().expect("a child").success());

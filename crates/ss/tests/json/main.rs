@@ -1,5 +1,5 @@
-//! JSON: every family's sockets fit the schema, nothing of TCP's text is lost,
-//! and the document around them says what happened.
+//! JSON: sockets of every family match the schema, TCP's text can be rebuilt from it, and the
+//! document reports what happened.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -67,7 +67,7 @@ fn live_sockets_fit_the_schema_and_are_all_there() {
     ] {
         let json = ours(&case(&format!("--jsonl {words}")).inside(&namespace));
         let sockets = schema::lines(&lines, &json.stdout, words);
-        // With nothing but columns a socket is a line.
+        // Without details, a socket is one line.
         let text = ours(&case(&format!("-HO {plain}")).inside(&namespace));
         let rows = text.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
         // The program's own netlink sockets come and go.
@@ -98,7 +98,7 @@ fn sockets_of_other_families_fit_the_schema() {
         let path = if kind == "packet-rings" { "/packet/rx_block_size" } else { "/mptcp/token" };
         assert!(absent || has(path), "{kind}");
     }
-    // Every unix socket says who owns it, whatever the kernel calls that.
+    // Every unix socket reports its owner, whatever the kernel calls the attribute.
     let unix = sockets.iter().filter(|socket| socket["socket"]["family"] == "unix");
     assert!(unix.clone().count() > 5 && unix.into_iter().all(|socket| socket["socket"]["uid"].is_u64()));
 }
@@ -106,7 +106,7 @@ fn sockets_of_other_families_fit_the_schema() {
 #[test]
 fn the_text_of_tcp_can_be_made_from_json() {
     let Some((_zoo, namespace)) = zoo() else { return };
-    // Both are made from one answer of the kernel, since sockets do not stand still.
+    // Both are made from one recorded reply, since live sockets change.
     let path = file("zoo", b"");
     let recorded = case("-tanie -D").inside(&namespace);
     let recorded = Case { args: [recorded.args, vec![path.clone().into()]].concat(), ..recorded };
@@ -128,7 +128,7 @@ fn the_text_of_tcp_can_be_made_from_json() {
     }
 }
 
-/// A listing's line with one blank between words, where a queue below zero is `none`: that is no amount, so JSON has none.
+/// A line with single blanks, in which a queue below zero is `none`, because JSON omits it.
 fn squeeze_queues(line: &str) -> String {
     let queue = |(at, word): (usize, &'_ str)| -> String {
         if matches!(at, 1 | 2) && word.starts_with('-') { "none".to_owned() } else { word.to_owned() }
@@ -153,7 +153,7 @@ fn the_document_says_what_happened() {
     assert_eq!(header["kernel"], release.trim());
     assert_eq!(document["schema_version"], 1);
     assert_eq!(document["sockets"], serde_json::json!([]));
-    // A damaged recording: the rows before the damage, and why there are no more.
+    // A damaged recording: the rows before the damage, and the reason why there are no more.
     let mut bytes = Msg::v4().to_bytes();
     let mut short = Msg::v4().to_bytes();
     short[0..4].copy_from_slice(&8_u32.to_ne_bytes());
@@ -232,7 +232,7 @@ fn the_summary_is_there_too() {
     assert_eq!(lines.len(), 1);
 }
 
-/// No beginning of our words changes what the reference says of it.
+/// An abbreviation of our options gets the reference's error.
 #[test]
 fn abbreviations_stay_the_reference_s() {
     let reference = match Reference::get() {
@@ -246,7 +246,7 @@ fn abbreviations_stay_the_reference_s() {
         let case = case(word);
         let theirs = run(reference.command(), &case).unwrap_or_else(|why| panic!("{why}"));
         let ours = run(Command::new(OURS), &case).unwrap_or_else(|why| panic!("{why}"));
-        // Of one that is almost right people learn more, behind what the reference says.
+        // A near miss gets a hint after the reference's error.
         let more: &[u8] = if word == "--udplit" { b"ss: did you mean --udplite?\n" } else { b"" };
         assert!(ours.stderr == [&*theirs.stderr, more].concat(), "{word}");
         assert_eq!(ours.ended, theirs.ended, "{word}");

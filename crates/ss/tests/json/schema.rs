@@ -12,20 +12,20 @@ pub(crate) fn schema() -> Value {
     serde_json::from_slice(&out.stdout).expect("JSON")
 }
 
-/// What judges documents.
+/// A validator for documents.
 #[allow(dead_code, reason = "not every test has documents")]
 pub(crate) fn of_documents() -> Validator {
     jsonschema::validator_for(&schema()).expect("a schema")
 }
 
-/// What judges lines of `--jsonl`.
+/// A validator for lines of `--jsonl`.
 pub(crate) fn of_lines() -> Validator {
     let schema = schema();
     let line = json!({ "$schema": schema["$schema"], "$defs": schema["$defs"], "$ref": "#/$defs/line" });
     jsonschema::validator_for(&line).expect("a schema")
 }
 
-/// The lines of an output, each of which the validator accepts.
+/// The lines of an output; panics if the validator rejects one.
 pub(crate) fn lines(validator: &Validator, output: &[u8], what: &str) -> Vec<Value> {
     let lines = output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines

@@ -1,6 +1,6 @@
-//! The text of `ss -taniHO`, made from JSON alone: nothing is lost on the way.
+//! Rebuilds the text of `ss -taniHO` from JSON alone, which proves that JSON loses nothing.
 //!
-//! Runs of blanks count as one: how wide columns are is not a socket's.
+//! Runs of blanks count as one, because the width of columns is not a property of a socket.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -32,7 +32,7 @@ pub(crate) fn line(socket: &Value, info: bool) -> String {
     squeeze(&text)
 }
 
-/// A listing's line with one blank between words.
+/// Replaces runs of blanks by one.
 pub(crate) fn squeeze(line: &str) -> String {
     line.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -41,7 +41,7 @@ fn word(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
 }
 
-/// As ss prints queues.
+/// A queue as ss prints it.
 fn queue(value: &Value) -> String {
     value.as_u64().map_or_else(|| "none".to_owned(), |queue| queue.to_string())
 }
@@ -52,7 +52,7 @@ fn number(value: &Value) -> u64 {
 
 fn end(socket: &Value, which: &str) -> String {
     let end = &socket[which];
-    // Of an IPv4 host the text shows what the IPv6 socket holds.
+    // For an IPv4-mapped address, the text shows the IPv6 form that the socket has.
     let addr = if end["mapped_addr"].is_null() { &end["addr"] } else { &end["mapped_addr"] };
     let mut text = match word(addr) {
         "::" if number(&socket["socket"]["v6only"]) == 0 => "*".to_owned(),
@@ -225,7 +225,7 @@ fn internals(text: &mut String, tcp: &Value, socket: &Value) {
     above(text, socket);
 }
 
-/// Congestion control that tells of itself.
+/// Congestion-control algorithms that report details.
 fn algorithms(text: &mut String, socket: &Value) {
     let dctcp = &socket["dctcp"];
     if number(&dctcp["enabled"]) != 0 {
@@ -258,7 +258,7 @@ fn algorithms(text: &mut String, socket: &Value) {
     }
 }
 
-/// A key as ss prints it: octal escapes for all that could be mistaken.
+/// A key as ss prints it: octal escapes for ambiguous bytes.
 fn secret(key: &Value) -> String {
     let bytes: Vec<u8> = match key["key_hex"].as_str() {
         Some(hex) => (0..hex.len() / 2)
@@ -274,7 +274,7 @@ fn secret(key: &Value) -> String {
     escaped.collect()
 }
 
-/// Keys and what lies on top of TCP.
+/// MD5 keys and upper-layer protocols (ULP).
 fn above(text: &mut String, socket: &Value) {
     for (at, key) in socket["tcp"]["md5_keys"].as_array().into_iter().flatten().enumerate() {
         let lead = if at == 0 { " md5keys:" } else { "," };

@@ -1,7 +1,7 @@
-//! Completions in the shells themselves: what pressing the key offers.
+//! Completions in real shells: the candidates offered when the Tab key is pressed.
 //!
-//! bash and zsh run on a terminal of their own, where the key is pressed; fish says
-//! what it would offer.  A shell that is not installed is skipped by name.
+//! bash and zsh run on a terminal where the key is pressed; fish prints its candidates.  A
+//! shell that is not installed is reported as skipped.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use sockdiag_testkit::skip;
 
 use super::made;
 
-/// What is typed, words that have to be offered, and one that must not be.
+/// The typed text, candidates that must be offered, and one that must not.
 type Case = (&'static str, &'static [&'static str], &'static str);
 
 const CASES: &[Case] = &[
@@ -38,7 +38,7 @@ const CASES: &[Case] = &[
     ("ss -t spo", &["sport"], "dport"),
 ];
 
-/// Types lines on a terminal, presses the key, and prints what each line showed.
+/// Types lines on a terminal, presses Tab, and prints what each line showed.
 const TYPIST: &str = r#"
 import fcntl, os, pty, re, struct, sys, termios
 shell, lines = sys.argv[1].split(), sys.argv[2:]
@@ -70,12 +70,12 @@ for number, line in enumerate(lines):
 os.kill(pid, 9)
 "#;
 
-/// A file of the test's own with the completions of a shell.
+/// A file of the test with the completions for a shell.
 fn script(shell: &str, name: &str) -> PathBuf {
     let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("complete-{shell}"));
     fs::create_dir_all(&directory).expect("the test's own directory");
     let path = directory.join(name);
-    // Namespaces of the machine are none of this test's: some of its own instead.
+    // Use the test's own network namespaces instead of the machine's.
     let netns = directory.join("netns");
     fs::create_dir_all(&netns).expect("the test's own directory");
     for name in ["nc-left", "nc-right"] {
@@ -86,13 +86,13 @@ fn script(shell: &str, name: &str) -> PathBuf {
     path
 }
 
-/// Whether a program is there; says so if not.
+/// Whether a program is installed; reports a skip if not.
 fn is_there(program: &str) -> bool {
     let there = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     there.inspect_err(|why| skip::report(format_args!("no {program}: {why}"))).is_ok()
 }
 
-/// What each line of [`CASES`] shows in a shell on a terminal, set up by `setup`.
+/// What a shell on a terminal shows for each line of [`CASES`], after running `setup`.
 fn shown_on_a_terminal(shell: &str, setup: &str) -> Option<Vec<String>> {
     let program = shell.split(' ').next().expect("a program");
     if !is_there(program) || !is_there("python3") {
@@ -109,12 +109,12 @@ fn shown_on_a_terminal(shell: &str, setup: &str) -> Option<Vec<String>> {
     Some(String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect())
 }
 
-/// Holds what was shown for each line against what was wanted.
+/// Compares what was shown for each line with what was expected.
 fn check(shell: &str, shown: &[String]) {
     assert_eq!(shown.len(), CASES.len(), "{shell}: {shown:?}");
     for ((line, wanted, other), shown) in CASES.iter().zip(shown) {
         let is_shown = |word: &str| {
-            // Words in a list, or the one that was put behind the head of the line.
+            // The word is in a list, or was completed on the line itself.
             shown
                 .split([' ', ',', '=', '!', '\t'])
                 .any(|part| part.trim_start_matches('-') == word.trim_start_matches('-'))
@@ -167,7 +167,7 @@ fn fish_completes() {
         fish.args(["--no-config", "-c", &text]).env("HOME", env!("CARGO_TARGET_TMPDIR"));
         let out = fish.stdin(Stdio::null()).output().expect("fish runs");
         assert!(out.stderr.is_empty(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
-        // Behind a tab it says what the word is.
+        // After a tab, fish describes the candidate.
         let words = String::from_utf8_lossy(&out.stdout);
         let words: Vec<&str> = words.lines().filter_map(|line| line.split('\t').next()).collect();
         shown.push(words.join(" "));

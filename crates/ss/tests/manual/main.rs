@@ -1,5 +1,5 @@
-//! What `--generate` makes: the pages in docs/ are current, manual pages are well
-//! formed and their examples work, and shells complete.
+//! The documents of `--generate`: the pages in docs/ are current, manual pages are well formed
+//! with working examples, and shell completions work.
 
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
 
@@ -42,8 +42,8 @@ fn what_cannot_be_made_is_an_error() {
 
 const PAGES: [&str; 3] = ["man", "man-filter", "man-fields"];
 
-/// What a program says of a page that it reads from its standard input; `None`, and
-/// a reason, where there is no such program.
+/// What a program prints about a page; `None` after reporting a skip if the program is
+/// missing.
 fn said_of(page: &str, program: &str, arguments: &[&str]) -> Option<String> {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{program}-{}.roff", page.len()));
     fs::write(&path, page).expect("the test's own file");
@@ -73,7 +73,7 @@ fn groff_formats_the_manual_pages() {
     }
 }
 
-/// The first lines of the items of a section, with the marks of roff undone.
+/// The first lines of a section's items, with roff escapes undone.
 fn items(page: &str, section: &str) -> Vec<String> {
     let (_, text) = page.split_once(&format!(".SH {section}\n")).expect("the section");
     let text = text.split("\n.SH ").next().unwrap_or_default();
@@ -83,8 +83,8 @@ fn items(page: &str, section: &str) -> Vec<String> {
         .collect()
 }
 
-/// In a namespace of its own: one of them closes connections, another waits for
-/// sockets that end.
+/// In a namespace of the test: one example closes connections, another waits for sockets to
+/// end.
 #[test]
 fn every_example_of_the_manual_pages_is_taken() {
     let Some(namespace) = Namespace::or_skip() else { return };
@@ -93,7 +93,7 @@ fn every_example_of_the_manual_pages_is_taken() {
         assert!(examples.len() >= 10, "{page}: {examples:?}");
         for example in examples {
             let words = example.strip_prefix("ss ").unwrap_or_else(|| panic!("{example}"));
-            // Its process and its second namespace are made up.
+            // Its process and second namespace do not exist.
             let words = words.replace("web,pid:4711", "all");
             let waits = words.starts_with("-E");
             let limit = if waits { "timeout 1 " } else { "" };

@@ -1,6 +1,6 @@
-//! What a listing lacks is said where an option, a form or a condition of ours
-//! was used, and with `--explain`: processes, namespaces, the kernel itself.
-//! The reference's own options say what the reference says.
+//! What a listing could not see is reported if an option, format or condition of ours was
+//! used, and with `--explain`: processes, namespaces, the kernel itself.  The reference's own
+//! options print only what the reference prints.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -10,14 +10,14 @@ use sockdiag_testkit::owners::{Owners, PORT};
 
 use super::*;
 
-/// Who runs ours, in which surroundings.
+/// The user who runs ours, and the environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum As {
     Root,
     Nobody,
-    /// Nobody, where /proc hides the processes of others.
+    /// Nobody, with a /proc that hides other users' processes.
     Hidden,
-    /// Root, where no /proc is mounted.
+    /// Root, without a mounted /proc.
     WithoutProc,
     /// Root, in a pid namespace of its own.
     Inner,
@@ -25,9 +25,9 @@ enum As {
 
 const NOBODY: &str = "setpriv --bounding-set=-all --inh-caps=-all --reuid=65534 --regid=65534 --clear-groups";
 
-/// What ours says, in a namespace of sockets.
+/// The output of ours, run in a namespace with sockets.
 fn said(namespace: &Namespace, who: As, words: &[&str]) -> (String, String, Option<i32>) {
-    // Where nobody may read it.
+    // A copy at a place where user nobody can read it.
     static COPY: std::sync::LazyLock<std::path::PathBuf> = std::sync::LazyLock::new(|| {
         let path = std::env::temp_dir().join(format!("sockdiag-unseen-{}", std::process::id()));
         std::fs::copy(OURS, &path).expect("a copy of ours");
@@ -48,7 +48,7 @@ fn said(namespace: &Namespace, who: As, words: &[&str]) -> (String, String, Opti
     (text(&out.stdout), text(&out.stderr), out.status.code())
 }
 
-/// Whether this user can be all of those.
+/// Whether this user can switch to all of those.
 fn can_be_others(namespace: &Namespace) -> bool {
     if !is_root() {
         sockdiag_testkit::skip::report("only root becomes another user");
@@ -94,7 +94,7 @@ fn what_was_decided_without_processes_is_said() {
             let [line] = lines.as_slice() else { panic!("{who:?} {words:?}: {stderr}") };
             assert!(line.contains(cause), "{who:?} {words:?}: {line}");
             assert_eq!(code, Some(0), "{who:?} {words:?}");
-            // In a document it is a note, and stderr is the reference's.
+            // In a JSON document it is a note, and stderr is the reference's.
             if words.len() == 2 && !words.contains(&"--explain") {
                 let words = [words, &["-j"]].concat();
                 let (document, stderr, _) = said(&namespace, who, &words);
@@ -103,12 +103,12 @@ fn what_was_decided_without_processes_is_said() {
                 assert!(notes.contains(start.trim_end()) && notes.contains(cause), "{document}{stdout}");
             }
         }
-        // Scripts that were written for the reference see nothing new.
+        // Scripts written for the reference see nothing new.
         for words in [&["-tln"][..], &["-tlnp"], &["-tlnpi"], &["-tlnT", "sport = :7401"]] {
             assert_eq!(said(&namespace, who, words).1, "", "{who:?} {words:?}");
         }
     }
-    // Who sees everything has nothing to be told.
+    // Whoever sees everything gets no message.
     for words in [&["-tln", "comm = sleep"][..], &["-tln", "--group-by", "comm"], &["-tln", "comm = nope"]] {
         assert_eq!(said(&namespace, As::Root, words).1, "", "{words:?}");
     }
@@ -124,7 +124,7 @@ fn our_own_namespace_is_listed_without_proc() {
     let (stdout, stderr, _) = said(&namespace, As::WithoutProc, &["--netns", "all", "-tanH"]);
     assert_eq!(stderr, "ss: no /proc is mounted, so network namespaces may be missing\n");
     let inode = namespace.inode().expect("it has one");
-    // Namespaces that others have named are listed beside it.
+    // Namespaces named by other programs are listed as well.
     let row = stdout.lines().find(|line| line.contains("127.0.0.1:7402")).unwrap_or_default();
     let row: Vec<&str> = row.split_whitespace().collect();
     let wanted = [&*inode.to_string(), "LISTEN", "0", "128", "127.0.0.1:7402", "0.0.0.0:*"];
@@ -144,7 +144,7 @@ fn threads_that_alone_hold_a_socket_are_found_in_our_forms() {
         (String::from_utf8_lossy(&out.stdout).into_owned(), String::from_utf8_lossy(&out.stderr).into_owned())
     };
     let port = format!("sport = :{PORT}");
-    // The child whose first thread has ended holds what it inherited.
+    // The child whose first thread has ended still holds what it inherited.
     let (listed, _) = run(&format!("-tlnH --csv --columns pid,tid,comm {port}"));
     assert!(listed.contains("left-behind"), "{listed}");
     let (listed, _) = run("-tlnHp --jsonl");
@@ -152,7 +152,7 @@ fn threads_that_alone_hold_a_socket_are_found_in_our_forms() {
     let holders = json["socket"]["processes"].as_array().expect("a list");
     let alone: Vec<_> = holders.iter().filter(|holder| holder["pid"] != holder["tid"]).collect();
     assert!(!alone.is_empty() && alone.iter().all(|holder| holder["comm"] == "left-behind"), "{listed}");
-    // What a thread shares with its process, or has besides, is its process's.
+    // Descriptors of threads of a live process are listed under the process.
     assert!(holders.iter().any(|holder| holder["pid"] == owners.pid() && holder["tid"] == owners.pid()));
     let (found, said) = run("-tlnH comm = left-behind");
     assert_eq!((found.lines().count(), &*said), (1, ""), "{found}");
@@ -165,12 +165,12 @@ fn threads_that_alone_hold_a_socket_are_found_in_our_forms() {
             assert_eq!(again["socket"]["processes"], json["socket"]["processes"], "{search}");
         }
     }
-    // The reference's text knows no such thread, and --explain names it.
+    // The reference's text lists no such thread, and prints no message about it.
     let (text, said) = run("-tlnpH");
     assert!(!text.contains("left-behind") && said.is_empty(), "{text}{said}");
 }
 
-/// A process that runs a line of Python inside, until it is dropped.
+/// A process that runs a Python script inside the namespace, until it is dropped.
 struct Script(Child);
 
 impl Script {
@@ -237,7 +237,7 @@ fn every_row_without_a_process_has_a_reason() {
         assert!(lines.len() == 1 && said.contains(reason), "{text}: {said}");
         assert_eq!(run(&["-tanp"]).1, "", "{text}");
         let (document, _) = run(&["-tanp", "--explain", "-j"]);
-        // There the thread itself is listed.
+        // JSON lists the thread itself instead.
         assert!(document.contains(reason) || reason.contains("thread"), "{text}: {document}");
     }
 }
@@ -299,7 +299,7 @@ fn text_of_proc_is_told_and_gives_no_facts_that_it_lacks() {
     assert!(!run(&["-tln", "-j"], false).0.contains("/proc text"));
 }
 
-/// A script inside, where python3 is there.
+/// Runs a script inside, if python3 is installed.
 fn inside_any(namespace: &Namespace, text: &str) -> Option<Script> {
     Script::start(namespace, text)
 }
@@ -371,7 +371,7 @@ fn an_end_that_no_process_holds_is_told() {
     assert!(!run(&["-tn", "--peers"]).contains("no process holds"));
 }
 
-/// What the kernel, or the lack of an option, keeps from who asks for it by name.
+/// A requested field that the kernel or a missing option withholds is named.
 #[test]
 fn what_is_withheld_is_named() {
     let run = |words: &str, as_nobody: bool| {
@@ -407,6 +407,6 @@ fn what_is_withheld_is_named() {
     }
     let (document, _) = run("-tan~-j~--columns~mark", true);
     assert!(document.contains("mark is not reported without CAP_NET_ADMIN"), "{document}");
-    // The reference is as silent.
+    // For the reference's own condition, ours prints nothing either.
     assert_eq!(run("-tane~fwmark = 5", true).1, "");
 }

@@ -1,4 +1,4 @@
-//! What an actor does with a connection that stands.
+//! What an actor does with an established connection.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -11,36 +11,37 @@ use rustix::net::sockopt;
 
 use crate::Why;
 
-/// One of them, as its word has it.
+/// What to do with a connection; each variant gives the word for it.
 #[derive(Clone, Copy, Debug)]
 pub enum Deed {
-    /// `hold`: nothing, and neither reads nor closes it.
+    /// `hold`: keeps it open, and neither reads nor writes.
     Hold,
-    /// `sink`, `sink:BYTES`: reads, so many bytes a second.
+    /// `sink`, `sink:BYTES`: reads, at this many bytes a second.
     Sink(u64),
-    /// `send`, `send:BYTES`: writes, so many bytes a second in tenths.
+    /// `send`, `send:BYTES`: writes, at this many bytes a second, in ten pieces.
     Send(u64),
-    /// `once:BYTES`: writes so many bytes, then holds it.
+    /// `once:BYTES`: writes this many bytes, then keeps it open.
     Once(u64),
-    /// `bits:BYTES`: writes pieces of so many bytes, each a segment, thousands a second.
+    /// `bits:BYTES`: writes pieces of this many bytes, thousands a second, each its own
+    /// segment.
     Bits(u64),
     /// `bursts`: writes two megabytes, then a little now and then.
     Bursts,
     /// `close`: closes it.
     Close,
-    /// `fin`: sends no more, and holds it.
+    /// `fin`: shuts down sending, and keeps it open.
     Fin,
-    /// `shrink`: makes its receive buffer small after a while, and reads nothing.
+    /// `shrink`: makes its receive buffer small after a while, and never reads.
     Shrink,
     /// `reset`: aborts it.
     Reset,
-    /// `unread`: closes it when something came that was not read.
+    /// `unread`: closes it once data has arrived, without reading the data.
     Unread,
     /// `serve`: answers until the other end closes, then closes it.
     Serve,
-    /// `ask`, `ask:MS`: asks and is answered again and again, so many milliseconds apart.
+    /// `ask`, `ask:MS`: repeats a question and its answer, this many milliseconds apart.
     Ask(u64),
-    /// `exchange`: asks, is answered, and closes it.
+    /// `exchange`: one question, one answer, then closes it.
     Exchange,
 }
 
@@ -72,11 +73,11 @@ impl FromStr for Deed {
 }
 
 const TENTH: Duration = Duration::from_millis(100);
-/// Length of a question and of an answer.
+/// Length of a question and of an answer, in bytes.
 const TALK: usize = 200;
 
 impl Deed {
-    /// Does it; an error ends it, as it ends programs that are told of it.
+    /// Acts on the connection; an error ends the action silently.
     pub(super) fn act(self, fd: OwnedFd) {
         let mut stream = TcpStream::from(fd);
         let _ = self.act_on(&mut stream);
@@ -117,7 +118,7 @@ impl Deed {
                 let piece = usize::try_from(bytes).unwrap_or(1).clamp(1, room.len());
                 loop {
                     stream.write_all(&room[..piece])?;
-                    // What is not sent at once is joined to the piece before.
+                    // Without a pause, the kernel would merge pieces that wait to be sent.
                     thread::sleep(Duration::from_micros(150));
                 }
             }
@@ -156,7 +157,7 @@ fn ask(stream: &mut TcpStream, room: &mut [u8]) -> std::io::Result<()> {
     stream.read_exact(&mut room[..TALK])
 }
 
-/// Handles so many bytes a second, a tenth of them at a time.
+/// Handles this many bytes a second, a tenth of them at a time.
 fn in_tenths(
     per_second: u64,
     room: &mut [u8],

@@ -1,4 +1,4 @@
-//! Roles with sockets other than TCP's.
+//! Roles with sockets other than TCP.
 
 use std::net::UdpSocket;
 use std::os::fd::AsFd as _;
@@ -39,7 +39,7 @@ pub(super) fn udp_send(words: &Words<'_>) -> Result<(), Why> {
         let bytes = vec![0; size];
         loop {
             for _ in 0..count {
-                // Nobody may be there: that is told at the next one.
+                // Nobody may be listening; the next send would report that.
                 let _ = socket.send_to(&bytes, to);
             }
             thread::sleep(every);
@@ -69,7 +69,7 @@ pub(super) fn unix_connect(words: &Words<'_>) -> Result<(), Why> {
     Ok(())
 }
 
-/// One socket sends to a group, another is in it and does not read.
+/// One socket sends to a multicast group; another is a member and never reads.
 pub(super) fn netlink() -> Result<(), Why> {
     let socket = || {
         net::socket_with(
@@ -87,7 +87,7 @@ pub(super) fn netlink() -> Result<(), Why> {
     beside(move || {
         let _reader = reader;
         let to = netlink::SocketAddrNetlink::new(0, 1);
-        // struct nlmsghdr of a message that means nothing: length, type, flags.
+        // struct nlmsghdr of a message without a meaning: length, type, flags.
         let mut message = [0_u8; 216];
         message[..4].copy_from_slice(&216_u32.to_ne_bytes());
         message[4] = 0x20;

@@ -1,6 +1,6 @@
-//! What `sockdiag watch --jsonl` said of connections beside it, added up.
+//! Adds up what `sockdiag watch --jsonl` reported of connections made beside it.
 //!
-//! Invariant: each line is one closing, or a number of lost ones, or neither.
+//! Invariant: each line is one closing, or a count of lost ones, or neither.
 
 use std::fmt;
 use std::fs;
@@ -15,39 +15,39 @@ use super::{Ending, Kind, PROGRAM};
 use crate::netns::{self, Namespace};
 use crate::{Doing, Why, bins};
 
-/// How long nothing more may come before what is missing is missing.  A watcher has
-/// until then to say that something ended unseen.
+/// How long no line may arrive before missing closings count as missing.  A watcher has this
+/// long to infer that a socket ended unseen.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long what is too much may take to come.
+/// How long to wait for closings in excess of those made.
 const MORE: Duration = Duration::from_millis(1500);
 
-/// What is made.
+/// The connections to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Connections, each of two sockets.
     pub connections: u32,
-    /// How many a second, if the machine can.
+    /// Connections a second, if the machine can.
     pub per_second: u32,
     /// How long the watcher's reader is stopped once the first socket has ended.
     pub stalled: Duration,
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// Sockets that were made and closed: both ends of every connection.
     pub made: u64,
-    /// Connections a second, as it came out.
+    /// Connections a second actually made.
     pub per_second: u64,
     /// How long the reader was stopped.
     pub stalled: Duration,
-    /// What the watcher said.
+    /// What the watcher reported.
     pub said: Said,
     /// Processor time of the watcher, user and system, in milliseconds.
     pub cpu_ms: u64,
 }
 
-/// What a watcher said.
+/// What a watcher reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Said {
     /// Closings shown.
@@ -56,16 +56,17 @@ pub struct Said {
     pub lost: u64,
     /// Closings of sockets that aborted, whose counters the kernel forgets.
     pub aborted: u64,
-    /// Closings that the kernel told nothing of, without counters.
+    /// Closings without counters: the kernel did not report them and the watcher inferred
+    /// them.
     pub bare: u64,
     /// Closings whose last counters are right.
     pub exact: u64,
-    /// Those with other counters than they must have.
+    /// Closings whose last counters are wrong.
     pub inexact: u64,
 }
 
 impl Account {
-    /// Makes the connections in a namespace of their own, beside this `sockdiag`.
+    /// Makes the connections in a new namespace, watched by this `sockdiag`.
     pub fn beside(sockdiag: &Path, plan: Plan) -> Result<Self, Why> {
         Self::of(&bins::program(PROGRAM)?, sockdiag, plan)
     }
@@ -96,7 +97,7 @@ impl Account {
         Ok(Self { made, per_second: connections * 1000 / millis.max(1), stalled: plan.stalled, said, cpu_ms })
     }
 
-    /// What does not add up, a sentence each.
+    /// What does not add up, one sentence each.
     pub fn wrong(&self) -> Vec<String> {
         let Self { made, said: Said { closed, lost, inexact, bare, .. }, .. } = *self;
         let mut wrong = Vec::new();
@@ -130,7 +131,7 @@ impl fmt::Display for Account {
     }
 }
 
-/// A process that is stopped when this is dropped.
+/// A child process that is killed when this is dropped.
 struct Stopped(Child);
 
 impl Drop for Stopped {
@@ -139,7 +140,7 @@ impl Drop for Stopped {
     }
 }
 
-/// Waits until a watcher is told of ends: it has joined groups of sock_diag.
+/// Waits until a watcher has joined the multicast groups of sock_diag.
 fn listens(watch: &mut Child) -> Result<(), Why> {
     const SOCK_DIAG: &str = "4";
     let begun = Instant::now();
@@ -161,7 +162,7 @@ fn listens(watch: &mut Child) -> Result<(), Why> {
     Err(Why::new("the watcher does not listen to the ends of sockets"))
 }
 
-/// The numbers of its next line, which has to begin with this word.
+/// The numbers on the program's next line, which must begin with this word.
 fn words(says: &mut BufReader<ChildStdout>, word: &str) -> Result<Vec<u64>, Why> {
     let mut line = String::new();
     says.read_line(&mut line).doing(format_args!("reading what {PROGRAM} says"))?;
@@ -172,7 +173,7 @@ fn words(says: &mut BufReader<ChildStdout>, word: &str) -> Result<Vec<u64>, Why>
     words.map(|word| word.parse().doing(format_args!("number {word}"))).collect()
 }
 
-/// Processor time of a process so far, in milliseconds; 0 if that is not known.
+/// Processor time of a process so far, in milliseconds; 0 if it cannot be read.
 fn cpu_ms(pid: u32) -> u64 {
     // Clock ticks are hundredths of seconds (USER_HZ).
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -181,7 +182,7 @@ fn cpu_ms(pid: u32) -> u64 {
     ticks.sum::<u64>() * 10
 }
 
-/// A thread that reads what a watcher says.
+/// A thread that reads the watcher's output.
 struct Hearing {
     thread: std::thread::JoinHandle<()>,
     said: Arc<Mutex<Result<Said, Why>>>,
@@ -202,8 +203,8 @@ impl Hearing {
         Ok(Self { thread, said, heard })
     }
 
-    /// Waits until so many closings were told of, or nothing more comes; and then a
-    /// little for what is too much.
+    /// Waits until this many closings were reported, or nothing more arrives; then a little
+    /// longer, for closings in excess.
     fn settle(&self, made: u64) {
         let (mut last, mut since) = (0, Instant::now());
         while since.elapsed() < PATIENCE {
@@ -219,14 +220,14 @@ impl Hearing {
         std::thread::sleep(MORE);
     }
 
-    /// What was said, once the watcher has ended.
+    /// What the watcher reported; call this once it has ended.
     fn end(self) -> Result<Said, Why> {
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Reads lines to the end; stops once, when the first socket has ended.
+/// Reads lines to the end; pauses once, after the first closing.
 fn read(out: ChildStdout, stalled: Duration, heard: &AtomicU64) -> Result<Said, Why> {
     let mut said = Said::default();
     let mut stalled = Some(stalled);
@@ -235,7 +236,7 @@ fn read(out: ChildStdout, stalled: Duration, heard: &AtomicU64) -> Result<Said, 
     loop {
         line.clear();
         if out.read_line(&mut line).doing("reading what a watcher says")? == 0 || !line.ends_with('\n') {
-            // A watcher that is stopped may leave a cut line.
+            // A watcher that is killed may leave an incomplete line.
             return Ok(said);
         }
         said.take(&line)?;
@@ -249,7 +250,7 @@ fn read(out: ChildStdout, stalled: Duration, heard: &AtomicU64) -> Result<Said, 
 }
 
 impl Said {
-    /// Takes a line.
+    /// Counts one line.
     fn take(&mut self, line: &str) -> Result<(), Why> {
         if line.contains("\"change\":\"lost\"") {
             self.lost += number(line, "\"lost\":").ok_or_else(|| Why::new(format!("no number: {line}")))?;
@@ -269,7 +270,8 @@ impl Said {
             return Ok(());
         };
         let of = |port: Option<u16>| port.and_then(Kind::of);
-        // Which end it is.
+        // The port of the listener is the local one at the server and the remote one at the
+        // client.
         let wanted = match (of(local), of(remote)) {
             (Some(kind), _) => Some(kind.server),
             (None, Some(kind)) if kind.ending != Ending::Abort => Some(kind.client),
@@ -277,7 +279,8 @@ impl Said {
         };
         match wanted {
             Some(wanted) if sent == wanted as u64 => self.exact += 1,
-            // The kernel forgets what an aborted client sent; the last look may know.
+            // The kernel forgets the counters of an aborted client; the watcher's last look
+            // may know them.
             None if sent == 0 || of(remote).is_some_and(|kind| sent == kind.client as u64) => {
                 self.aborted += 1;
             }

@@ -1,11 +1,10 @@
-//! Where two outcomes differ, so that one can see it: the first line, with
-//! everything that does not show escaped.
+//! The first line in which two outcomes differ, with invisible bytes escaped.
 
 use std::fmt;
 
 use super::exec::{Ended, Outcome};
 
-/// The part of an outcome.
+/// A part of an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Standard output.
@@ -19,13 +18,13 @@ pub enum Part {
 /// The first difference between two outcomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Where it is; a difference in the output is told before one in the status.
+    /// The differing part; output is compared before the status.
     pub part: Part,
     /// Which line, from 1; zero for [`Part::Status`].
     pub line: usize,
-    /// What the reference has there, escaped; absent past its end.
+    /// The reference's line, escaped; absent past its end.
     pub reference: Option<String>,
-    /// What ours has there, escaped; absent past its end.
+    /// Our line, escaped; absent past its end.
     pub ours: Option<String>,
 }
 
@@ -51,7 +50,7 @@ impl Difference {
         if reference == ours {
             return None;
         }
-        // The last line may lack its end, and that is a difference too.
+        // The last line may lack its newline, which is a difference too.
         let mut theirs = reference.split_inclusive(|byte| *byte == b'\n');
         let mut our_lines = ours.split_inclusive(|byte| *byte == b'\n');
         let mut line = 0;

@@ -1,4 +1,4 @@
-//! Runs one program on one case and collects all it says.
+//! Runs one program on one case and collects its output.
 
 #![allow(clippy::cast_possible_wrap, reason = "small, known numbers; each cast is meant")]
 
@@ -54,22 +54,21 @@ impl From<ExitStatus> for Ended {
     }
 }
 
-/// All that a program said and how it ended.
+/// A program's output and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Standard output, blotted.
+    /// Standard output, masked by the case's `blot`.
     pub stdout: Vec<u8>,
-    /// Standard error, blotted.
+    /// Standard error, masked by the case's `blot`.
     pub stderr: Vec<u8>,
     /// How it ended.
     pub ended: Ended,
 }
 
-/// Runs a program, to which the case's arguments are added, with argument 0
-/// `ss`.
+/// Runs a program with argument 0 `ss` and the case's arguments appended.
 ///
-/// The reference's own command names argument 0 among its arguments; there it
-/// names the loader, which does not mind.
+/// The reference's command sets argument 0 by an argument of its own; there `ss` becomes the
+/// name of the loader, which ignores it.
 pub fn run(command: Command, case: &Case<'_>) -> Result<Outcome, Why> {
     run_within(command, case, PATIENCE)
 }
@@ -101,7 +100,7 @@ pub(super) fn run_within(mut command: Command, case: &Case<'_>, patience: Durati
     }
     let program = command.get_program().to_owned();
     let mut child = command.spawn().doing(format_args!("running {}", program.display()))?;
-    // Our copy of the output's other end goes, so that the output can end.
+    // Drops our copy of the write ends, so that reading reaches the end of the output.
     drop(command);
     let mut outcome = Outcome { stdout: Vec::new(), stderr: Vec::new(), ended: Ended::TimedOut };
     match listen(&mut child, [&output, &errors], &mut outcome, deadline) {
@@ -119,12 +118,12 @@ pub(super) fn run_within(mut command: Command, case: &Case<'_>, patience: Durati
     Ok(outcome)
 }
 
-/// Both ends of a pipe: ours, which reads, and the program's.
+/// Both ends of a pipe: our read end and the program's write end.
 fn pipe() -> Result<(OwnedFd, OwnedFd), Why> {
     rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).doing("making a pipe")
 }
 
-/// An open file with that content, at its start.
+/// An open file with this content, at its start.
 fn file_of(bytes: &[u8]) -> io::Result<File> {
     let mut file = File::from(memfd_create("stdin", MemfdFlags::CLOEXEC)?);
     file.write_all(bytes)?;
@@ -132,7 +131,7 @@ fn file_of(bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// Both ends of a terminal: ours, which reads, and the program's.
+/// Both ends of a terminal: ours, for reading, and the program's.
 fn terminal(width: u16) -> io::Result<(OwnedFd, OwnedFd)> {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     grantpt(&ours)?;
@@ -167,7 +166,7 @@ fn listen(
         for ((at, fd), _) in waiting.into_iter().zip(ready).filter(|(_, ready)| *ready) {
             let count = match rustix::io::read(fd, &mut buffer) {
                 Ok(count) => count,
-                // A terminal whose other end is closed by all.
+                // The other end of the terminal was closed by every holder.
                 Err(Errno::IO) => 0,
                 Err(Errno::INTR) => continue,
                 Err(error) => return Err(error.into()),
@@ -185,7 +184,7 @@ fn listen(
     child.wait().map(Some)
 }
 
-/// Waits for any of them; false when time is up.
+/// Waits until one of them is readable; false when time is up.
 fn wait(fds: &mut [PollFd<'_>], deadline: Instant) -> io::Result<bool> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

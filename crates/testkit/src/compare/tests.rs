@@ -1,10 +1,10 @@
-//! Tests of the comparison itself: it must see what differs and nothing else.
+//! Tests of the comparison itself: it must find every difference and no other.
 
 use std::path::PathBuf;
 
 use super::*;
 
-/// A program that prints `text` whatever it is asked.
+/// A program that prints the same text whatever its arguments.
 struct Script(PathBuf);
 
 impl Script {
@@ -76,7 +76,7 @@ fn a_reference_that_differs_from_itself_makes_a_wrong_test() {
 fn what_changes_once_is_compared_again() {
     let file = std::env::temp_dir().join(format!("sockdiag-{}-once", std::process::id()));
     let file = file.display();
-    // The first run of all says a, the others b.
+    // The very first run prints a, all later ones b.
     let body = format!("if [ -e {file} ]; then echo b; else : >{file}; echo a; fi");
     let report = compared(&body, "echo b", "once");
     std::fs::remove_file(file.to_string()).unwrap();
@@ -122,7 +122,7 @@ fn much_output_on_both_sides_arrives_whole() {
 #[test]
 fn a_program_that_does_not_end_is_stopped() {
     let limit = std::time::Duration::from_millis(300);
-    // Silent with its outputs open, and with both closed.
+    // Silent programs: one keeps its outputs open, one closes both.
     for body in ["echo a; exec sleep 60", "echo a; exec sleep 60 >&- 2>&-"] {
         let script = Script::new("hang", body);
         let start = std::time::Instant::now();

@@ -1,19 +1,18 @@
-//! Which parts of an output change by themselves while nothing happens.
+//! Which parts of an output change while nothing happens.
 //!
-//! Masked are, and nothing else: the numbers of `lastsnd`, `lastrcv`,
-//! `lastack`, `last_data_sent`, `last_data_recv`, `last_ack_recv` and `busy`;
-//! numbers and shares of `rwnd_limited` and `sndbuf_limited`; the time in
-//! `timer:(NAME,TIME,COUNT)`; blanks at the ends of lines, since the last
-//! column is as wide as its longest text.
+//! Only these are masked: the numbers of `lastsnd`, `lastrcv`, `lastack`, `last_data_sent`,
+//! `last_data_recv`, `last_ack_recv` and `busy`; numbers and percentages of `rwnd_limited` and
+//! `sndbuf_limited`; the time in `timer:(NAME,TIME,COUNT)`; blanks at the ends of lines, since
+//! the last column is as wide as its longest text.
 
-/// What stands before a number that grows.
+/// The text before a number that grows.
 const GROWING: &[&str] =
     &["lastsnd:", "lastrcv:", "lastack:", "last_data_sent:", "last_data_recv:", "last_ack_recv:", "busy:"];
-/// What stands before `NUMBERms(SHARE%)`.
+/// The text before `NUMBERms(SHARE%)`.
 const SHARES: &[&str] = &["rwnd_limited:", "sndbuf_limited:"];
 const TIMER: &str = "timer:(";
 
-/// The output with `#` for what is masked.
+/// The output with `#` for each masked part.
 pub fn mask(bytes: &[u8]) -> Vec<u8> {
     let mut masked = Vec::with_capacity(bytes.len());
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -80,7 +79,7 @@ mod tests {
             "rwnd_limited:# sndbuf_limited:# x"
         );
         assert_eq!(masked("timer:(keepalive,120min,0)"), "timer:(keepalive,#,0)");
-        // A timer whose time is empty, cut ones, and nothing to mask.
+        // A timer with an empty time, one that is cut off, and a text with nothing to mask.
         assert_eq!(masked("timer:(timewait,,0)"), "timer:(timewait,#,0)");
         assert_eq!(masked("timer:(on"), "timer:(on#");
         let plain = "tcp ESTAB 0 0 127.0.0.1:80 rto:204 rtt:0.1/0.2\n\n x\n";

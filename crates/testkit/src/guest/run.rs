@@ -1,11 +1,10 @@
-//! What runs inside the guest.
+//! The part that runs inside the guest.
 //!
-//! Every program of a line gets the same process id where the kernel allows it
-//! (`ns_last_pid`): each has a netlink socket of its own, whose port is that id,
-//! and so each sees the same sockets.
+//! All programs of a line get the same process id where the kernel allows it (`ns_last_pid`):
+//! each has a netlink socket whose port is that id, so the listings agree in it.
 //!
-//! Invariant: everything here runs in a guest made for it.  `-K` meets only the
-//! sockets that the zoo opened there.
+//! Invariant: everything here runs in a guest made for it.  `-K` can only hit sockets that the
+//! zoo opened there.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -25,15 +24,15 @@ use crate::{Doing as _, Why};
 const ZOO: &str = "/bin/zoo";
 /// Records netlink traffic; see tools/kernels/gen/nltap.c.
 const NLTAP: &str = "/lib/nltap.so";
-/// The id that programs get, if they can be given one.
+/// The process id for programs, if the kernel lets us choose it.
 const PROCESS_ID: u32 = 20_000;
-/// How old TIME-WAIT sockets may grow: the kernel ends them after 60 s.
+/// When TIME-WAIT sockets are renewed: the kernel ends them after 60 s.
 const RENEW: Duration = Duration::from_secs(35);
 /// How long a program may run; emulated kernels are slow.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long an event may take to arrive.
 const QUIET: Duration = Duration::from_millis(600);
-/// Which sockets are the zoo's victims.
+/// A filter that matches the zoo's victims.
 const VICTIMS: &[&str] = &["-tuanH", "sport", ">=", ":5601", "and", "sport", "<=", ":5659"];
 
 /// `sockdiag-beside PLAN RESULTS`.
@@ -52,7 +51,7 @@ pub fn main(args: &[String]) -> ExitCode {
 }
 
 fn follow(plan: &Path, results: &Path) -> Result<(), Why> {
-    // Killing is not for a machine that somebody uses.
+    // `-K` must not run on a machine that somebody uses.
     if !Path::new("/rig/main").exists() {
         return Err(Why::new("this is not a guest of the rig"));
     }
@@ -82,12 +81,12 @@ fn follow(plan: &Path, results: &Path) -> Result<(), Why> {
 
 type Runs = Vec<(Who, (Outcome, Vec<u8>))>;
 
-/// Whether another attempt would say no more: all are equal but for the time,
-/// or ours differed twice from a reference that is equal to itself.
+/// Whether another attempt is pointless: all outputs are equal but for the time, or ours
+/// differed twice from a reference that agrees with itself.
 fn enough(runs: &Runs, attempt: u32) -> bool {
     let of = |who| runs.iter().find(|(one, _)| *one == who).map(|(_, (outcome, _))| masked(outcome));
     let (before, ours, after) = (of(Who::Before), of(Who::Ours), of(Who::After));
-    // Nothing to compare with.
+    // There is nothing to compare with.
     if before.is_none() {
         return true;
     }
@@ -117,7 +116,7 @@ fn attempt_line(plan: &Plan, line: &Line) -> Result<Runs, Why> {
             outcome.stdout.extend_from_slice(&run(judge, &left, &[])?.stdout);
             end_zoo(victims)?;
         }
-        // What is equal already needs no second opinion.
+        // If ours equals the judge, the judge need not run again.
         let settled = who == Who::Ours && runs.first().is_some_and(|(_, (first, _))| *first == outcome);
         runs.push((who, (outcome, Vec::new())));
         if settled {
@@ -140,7 +139,7 @@ fn run(program: &[String], line: &Line, env: &[(&str, &str)]) -> Result<Outcome,
     started.ended(PATIENCE)
 }
 
-/// A program whose outputs go to files.
+/// A running program whose outputs go to files.
 struct Started {
     child: Child,
     out: String,
@@ -159,7 +158,7 @@ impl Started {
         Ok(Self { child: command.spawn().doing(path)?, out, err })
     }
 
-    /// Waits for its end; past its time it is killed.
+    /// Waits until the program ends; kills it at the deadline.
     fn ended(mut self, patience: Duration) -> Result<Outcome, Why> {
         let deadline = Instant::now() + patience;
         let mut pause = Duration::from_millis(1);
@@ -190,7 +189,7 @@ fn ended(status: ExitStatus) -> Ended {
     }
 }
 
-/// Lets three programs listen while sockets come and go.
+/// Runs three programs with `-E` while sockets are opened and closed.
 fn events(judge: &[String], ours: &[String], line: &Line) -> Result<Runs, Why> {
     let mut started = Vec::new();
     for (who, program, name) in
@@ -198,7 +197,7 @@ fn events(judge: &[String], ours: &[String], line: &Line) -> Result<Runs, Why> {
     {
         let before = listeners()?;
         let mut program = Started::new(program, line, &[], name)?;
-        // One that cannot listen ends by itself.
+        // A program that cannot listen exits by itself.
         let deadline = Instant::now() + PATIENCE;
         while listeners()? <= before && program.child.try_wait().doing("waiting")?.is_none() {
             if Instant::now() > deadline {
@@ -225,14 +224,14 @@ fn events(judge: &[String], ours: &[String], line: &Line) -> Result<Runs, Why> {
     for (who, program) in started {
         let id = Pid::from_child(&program.child);
         if kill_process(id, Signal::TERM).is_err() {
-            // It has ended, but nobody has waited for it yet.
+            // The program has ended but was not waited for yet.
         }
         runs.push((who, (program.ended(PATIENCE)?, Vec::new())));
     }
     Ok(runs)
 }
 
-/// How many sockets are in groups of sock_diag's.
+/// How many sockets are members of sock_diag's multicast groups.
 fn listeners() -> Result<usize, Why> {
     let text = fs::read_to_string("/proc/net/netlink").doing("/proc/net/netlink")?;
     let listens = |line: &&str| {
@@ -242,7 +241,7 @@ fn listeners() -> Result<usize, Why> {
     Ok(text.lines().filter(listens).count())
 }
 
-/// Opens a kind of sockets; the process that holds them.
+/// Opens sockets of a kind; returns the process that holds them.
 fn zoo(kind: &str) -> Result<Pid, Why> {
     let out = Command::new(ZOO).arg(kind).output().doing(ZOO)?;
     let said = String::from_utf8_lossy(&out.stdout);
@@ -254,12 +253,12 @@ fn zoo(kind: &str) -> Result<Pid, Why> {
     id.ok_or_else(failed)
 }
 
-/// Ends what [`zoo`] started.
+/// Kills the process that [`zoo`] started.
 fn end_zoo(id: Pid) -> Result<(), Why> {
     kill_process(id, Signal::KILL).doing("ending the zoo")?;
     let status = format!("/proc/{}/status", id.as_raw_nonzero());
     let deadline = Instant::now() + PATIENCE;
-    // Gone, or a zombie that process 1 has not seen yet: both hold no sockets.
+    // A process that is gone, or a zombie not yet reaped by process 1, holds no sockets.
     let holds = || {
         fs::read_to_string(&status)
             .is_ok_and(|text| !text.lines().any(|line| line.starts_with("State:") && line.contains('Z')))

@@ -1,5 +1,5 @@
-//! Values of every kind of type, as maps may hold them: what compilers write,
-//! and what else the kernel accepts.
+//! Map values of every kind of type: those that compilers emit, and others that the kernel
+//! accepts.
 //!
 //! Invariant: the kernel (Linux 6.18) accepts each, and the first type is `int`.
 
@@ -12,34 +12,34 @@ use crate::btf::{BOOL, Btf, CHAR, Id, SIGNED};
 
 /// A value with its type.
 ///
-/// The kernel puts values at multiples of four bytes into its messages, and
-/// the reference reads pointers and enumerations that do not lie at multiples
-/// of their size in another way, or wrongly: see [`Value::is_aligned`].
+/// The kernel aligns values in its messages to four bytes only.  The reference prints pointers
+/// and enumerations that are not aligned to their size differently, or wrongly: see
+/// [`Value::is_aligned`].
 #[derive(Clone, Debug)]
 pub struct Value {
     /// What is special about it.
     pub name: String,
-    /// The types.
+    /// The BTF types.
     pub btf: Btf,
-    /// The type of the value among them.
+    /// The type of the value, in `btf`.
     pub ty: Id,
     /// The value.
     pub bytes: Vec<u8>,
 }
 
 impl Value {
-    /// Whether what it shows depends on where it lies: of these, only 8 bytes
-    /// long, the reference shows one as it is only behind others of that size.
+    /// Whether the reference prints the value correctly only at an aligned offset.  These
+    /// values have 8 bytes; the reference prints them right only after others of that size.
     pub fn is_aligned(&self) -> bool {
         self.bytes.len() == 8 && (self.name.starts_with("enumeration of 8,") || self.name == "null")
     }
 }
 
-/// The list that is being made.
+/// The list under construction.
 struct List(Vec<Value>);
 
 impl List {
-    /// Adds a value; the function gets the types and the number of `int`.
+    /// Adds a value; the closure gets the types and the number of `int`, and returns the type.
     fn add(&mut self, name: impl Into<String>, bytes: &[u8], ty: impl FnOnce(&mut Btf, Id) -> Id) {
         let mut btf = Btf::new();
         let int = btf.key();
@@ -48,7 +48,7 @@ impl List {
     }
 }
 
-/// Numbers from 0x81 on: every byte another.
+/// Bytes from 0x81 on, all different.
 const ODD: [u8; 24] = {
     let mut bytes = [0; 24];
     let mut at = 0;

@@ -1,4 +1,4 @@
-//! Requests to `NETLINK_ROUTE` that furnish a namespace.
+//! Requests to `NETLINK_ROUTE` that configure a namespace.
 //!
 //! Each asks for an acknowledgement.  Source: `linux/rtnetlink.h`,
 //! `linux/if_link.h`, `linux/if_addr.h`, `linux/veth.h`, `linux/pkt_sched.h`.
@@ -61,17 +61,17 @@ pub(super) fn up(index: u32) -> Vec<u8> {
 /// Takes a device down.
 pub(super) fn down(index: u32) -> Vec<u8> {
     let mut bytes = link(index, 0);
-    // The flag changes, to zero.
+    // The mask selects IFF_UP, the flags clear it.
     bytes[12..16].copy_from_slice(&IFF_UP.to_ne_bytes());
     nl::message(RTM_NEWLINK, CHANGE, 1, &bytes)
 }
 
-/// Gives a device, which has to be down on kernels before 6.2, another name.
+/// Renames a device, which must be down on kernels before 6.2.
 pub(super) fn rename(index: u32, name: &str) -> Vec<u8> {
     nl::message(RTM_NEWLINK, CHANGE, 1, &named(index, name))
 }
 
-/// Lets so many packets wait at a device.
+/// Sets a device's transmit queue to this many packets.
 pub(super) fn queue(index: u32, packets: u32) -> Vec<u8> {
     let mut bytes = link(index, 0);
     nl::attr(&mut bytes, IFLA_TXQLEN, &packets.to_ne_bytes());
@@ -85,8 +85,8 @@ pub(super) fn add_veth(index: u32, name: &str, peer_index: u32, peer_name: &str)
     add(index, name, "veth", &data)
 }
 
-/// Makes a device with this index and name whose other end, with the same, is
-/// in the network namespace of a process.
+/// Makes a veth pair whose ends have the same index and name; the peer is in the network
+/// namespace of a process.
 pub(super) fn add_veth_into(index: u32, name: &str, pid: u32) -> Vec<u8> {
     let mut data = Vec::new();
     let mut peer = named(index, name);
@@ -111,7 +111,7 @@ fn add(index: u32, name: &str, kind: &str, data: &[u8]) -> Vec<u8> {
     nl::message(RTM_NEWLINK, CREATE, 1, &bytes)
 }
 
-/// Adds an address to a device; IPv6 ones are usable at once.
+/// Adds an address to a device; an IPv6 address is usable at once.
 pub(super) fn add_address(index: u32, address: IpAddr, prefix: u8) -> Vec<u8> {
     let (family, octets) = match address {
         IpAddr::V4(v4) => (libc::AF_INET, v4.octets().to_vec()),
@@ -125,11 +125,11 @@ pub(super) fn add_address(index: u32, address: IpAddr, prefix: u8) -> Vec<u8> {
     nl::message(RTM_NEWADDR, CREATE, 1, &bytes)
 }
 
-/// Lets a device send so many bytes a second and no more (`tc qdisc add ... tbf`).
+/// Limits a device to this many bytes a second (`tc qdisc add ... tbf`).
 pub(super) fn limit(index: u32, bytes_per_s: u32) -> Vec<u8> {
-    /// Bytes that may go at once.
+    /// Bytes that may be sent at once.
     const BURST: u32 = 32 << 10;
-    /// Bytes that may wait: TCP counts what a full queue refuses as sent.
+    /// Bytes that may wait: large, because TCP counts packets dropped by a full queue as sent.
     const WAITING: u32 = 4 << 20;
     // struct tc_tbf_qopt: rate and peak rate (struct tc_ratespec: cell_log, linklayer,
     // overhead, cell_align, mpu, rate), limit, buffer, mtu.

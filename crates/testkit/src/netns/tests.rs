@@ -1,4 +1,4 @@
-//! Tests of namespaces; each looks at what a program inside can see.
+//! Tests of namespaces; each checks what a program inside can see.
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn a_program_inside_sees_another_network_and_we_do_not_move() {
     moved_in(&namespace);
 }
 
-/// Root can do it too, so that this way is tested wherever the first one is.
+/// Root can use a user namespace too, so this path is tested wherever root's is.
 #[test]
 fn a_user_namespace_serves_as_well() {
     match Namespace::made_by(Privilege::UserNamespace) {

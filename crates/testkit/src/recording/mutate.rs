@@ -1,9 +1,8 @@
-//! Damage to recordings, from a flipped bit to a lying length.
+//! Damage to recordings, from a flipped bit to a false length.
 //!
-//! No kernel sends such bytes, yet whoever opens a recording gets them.  The
-//! reference checks few lengths: on what is made here it may crash, hang or
-//! print what happened to lie in memory, so only our own program must stand
-//! all of it.
+//! No kernel sends such bytes, but a recording may contain them.  The reference checks few
+//! lengths: on these files it may crash, hang or print uninitialised memory, so only our own
+//! program is required to handle them.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
@@ -40,14 +39,14 @@ fn at_random(rng: &mut Rng, len: usize) -> Option<usize> {
     (len > 0).then(|| rng.usize(..len))
 }
 
-/// Overwrites what fits.
+/// Overwrites as many bytes as fit.
 fn write(bytes: &mut [u8], at: usize, value: &[u8]) {
     for (old, new) in bytes.iter_mut().skip(at).zip(value) {
         *old = *new;
     }
 }
 
-/// A length that is short, long, or far too long.
+/// A false length: too short, too long, or far too long.
 fn length(rng: &mut Rng, true_len: u32) -> u32 {
     match rng.u8(0..6) {
         0 => rng.u32(0..20),
@@ -135,14 +134,14 @@ fn attribute(rng: &mut Rng, bytes: &mut [u8]) {
     let Some(range) = rng.choice(messages(bytes)) else { return };
     let Some(at) = rng.choice(attributes(bytes, range)) else { return };
     match rng.u8(0..3) {
-        // The payload says it is shorter or longer than it is.
+        // Gives the attribute a false length.
         0 => {
             let true_len =
                 bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |len| u16::from_ne_bytes(*len));
             let lie = length(rng, u32::from(true_len)) as u16;
             write(bytes, at, &lie.to_ne_bytes());
         }
-        // It says it is another attribute.
+        // Gives it another kind.
         1 => {
             let kind = if rng.bool() { rng.u16(0..40) } else { rng.u16(..) };
             write(bytes, at + 2, &kind.to_ne_bytes());

@@ -1,21 +1,21 @@
-//! Recordings that are odd: cut short, with errors, with stray bytes.
+//! Recordings that are valid but unusual: cut short, with errors, with stray bytes.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
 use super::Msg;
 
-/// A recording that is odd in one way.
+/// A recording with one oddity.
 #[derive(Clone, Debug)]
 pub struct Odd {
-    /// What is odd.
+    /// The oddity.
     pub name: &'static str,
     /// The recording.
     pub bytes: Vec<u8>,
-    /// The rows that are read of it.
+    /// The number of rows that a reader gets.
     pub rows: usize,
 }
 
-/// A message of any type and claimed length.
+/// A message of any type, whose header may contain a false length.
 pub fn message(kind: u16, payload: &[u8], claimed: Option<u32>) -> Vec<u8> {
     let len = claimed.unwrap_or(16 + payload.len() as u32);
     let mut out = len.to_ne_bytes().to_vec();
@@ -32,7 +32,7 @@ fn body(msg: &Msg) -> Vec<u8> {
     msg.to_bytes().get(16..).unwrap_or_default().to_vec()
 }
 
-/// Recordings that are odd in one way each.
+/// Recordings with one oddity each.
 pub fn odd() -> Vec<Odd> {
     let row = Msg::v4().to_bytes();
     let done = message(3, &[0; 4], None);

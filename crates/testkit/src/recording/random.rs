@@ -1,8 +1,8 @@
 //! Random sockets that a kernel could have sent.
 //!
-//! Invariant: every attribute has the size that its type has somewhere, so a
-//! reader that checks no lengths still reads only what was sent.  Values
-//! are of every magnitude, not of every likelihood.
+//! Invariant: every attribute has a size that some kernel uses for it, so a reader that checks
+//! no lengths still reads only what was sent.  Values cover every magnitude; they are not
+//! distributed realistically.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -22,8 +22,8 @@ const TCP_INFO: [usize; 14] = [104, 120, 136, 144, 152, 160, 168, 192, 200, 224,
 
 const SCTP: u8 = 132;
 
-/// A recording of that many sockets, about half of each family, each half
-/// with its `NLMSG_DONE`.
+/// A recording of this many sockets, divided at random between the families, each half with
+/// its `NLMSG_DONE`.
 pub fn random(rng: &mut Rng, rows: usize) -> Vec<u8> {
     let first = rng.usize(0..=rows);
     let mut bytes = Vec::new();
@@ -36,7 +36,7 @@ pub fn random(rng: &mut Rng, rows: usize) -> Vec<u8> {
     bytes
 }
 
-/// A number of any magnitude: 0, 1, small, large, greatest.
+/// A number of any magnitude: 0, 1, small, large, the maximum.
 fn number(rng: &mut Rng) -> u32 {
     match rng.u8(0..10) {
         0..=1 => 0,
@@ -106,15 +106,15 @@ fn socket(rng: &mut Rng, v6: bool) -> Msg {
     msg.expires = if rng.u8(0..4) == 0 { number(rng) } else { *rng.choice(&times).unwrap_or(&0) };
     (msg.rqueue, msg.wqueue) = (number(rng), number(rng));
     (msg.uid, msg.inode) = (number(rng), number(rng));
-    // TCP mostly; SCTP has a layout of its own.
+    // Mostly TCP; SCTP has a layout of its own.
     let protocol = *rng.choice(&[6, 6, 6, 6, SCTP, 17, 33, 58, 0, 255]).unwrap_or(&6);
-    // Kernels send some attributes for every socket, others if asked to.
+    // Kernels send some attributes for every socket, others only on request.
     let density = rng.u8(1..=10);
     for kind in attr::MEMINFO..=attr::SOCKOPT {
         if rng.u8(0..10) < density {
             let mut payload = if kind == attr::PROTOCOL { vec![protocol] } else { payload(rng, kind, v6) };
             if kind == attr::INFO && protocol == SCTP {
-                // `sctpi_state`: the reference looks names up without a check.
+                // `sctpi_state`: the reference indexes its table of names with it, unchecked.
                 let state = u32::from(rng.u8(0..=7)).to_ne_bytes();
                 payload.iter_mut().skip(4).zip(state).for_each(|(old, new)| *old = new);
             }
@@ -171,9 +171,9 @@ fn payload(rng: &mut Rng, kind: u16, v6: bool) -> Vec<u8> {
     }
 }
 
-/// Of every length that a kernel sent, and of others.
+/// A `tcp_info` of any length that a kernel has sent, or of another one.
 fn info(rng: &mut Rng) -> Vec<u8> {
-    // Multiples of eight cut no field: a kernel sends whole ones.
+    // Multiples of eight never cut a field: a kernel sends whole fields.
     let len = if rng.u8(0..4) == 0 { 8 * rng.usize(0..=46) } else { *rng.choice(&TCP_INFO).unwrap_or(&280) };
     let mut bytes = words(rng, 26.min(len / 4));
     while bytes.len() < len {
@@ -260,7 +260,7 @@ fn nested(rng: &mut Rng, kind: u16) -> u16 {
     if rng.bool() { kind | 0x8000 } else { kind }
 }
 
-/// A storage of a map that no machine has.
+/// A storage of a map id that no machine has.
 fn storages(rng: &mut Rng) -> Vec<u8> {
     let mut inner = Vec::new();
     nl::attr(&mut inner, 2, &(u32::MAX - 1).to_ne_bytes());

@@ -1,4 +1,4 @@
-//! Tests of recordings; the last ones ask the reference to read them.
+//! Tests of recordings; the last ones compare with how the reference reads them.
 
 use fastrand::Rng;
 
@@ -85,7 +85,7 @@ fn anything_can_be_damaged_again() {
     }
 }
 
-/// Writes a recording, and has the reference print it.
+/// Writes a recording and returns what the reference prints for it.
 fn printed(name: &str, bytes: &[u8], args: &[&str]) -> Option<crate::compare::Outcome> {
     let reference = Reference::get().inspect_err(|why| crate::skip::report(why)).ok()?;
     let path = std::env::temp_dir().join(format!("sockdiag-{}-{name}", std::process::id()));
@@ -126,15 +126,15 @@ fn the_reference_prints_every_random_socket() {
         let name = format!("random{round}");
         let Some(out) = printed(&name, &bytes, &["-tanHO"]) else { return };
         assert_eq!(out.ended, Ended::Exit(0));
-        // Socket storage breaks lines even with -O.
+        // Socket storage adds line breaks even with -O.
         let rows = String::from_utf8(out.stdout).unwrap();
         let rows = rows.lines().filter(|line| !line.starts_with('\t') && !line.is_empty()).count();
         assert_eq!(rows, 100, "round {round}");
     }
 }
 
-/// What the reference prints depends on the recording alone, not on memory
-/// that nobody wrote: only such recordings can be compared.
+/// The reference's output must depend on the recording alone, not on uninitialised memory:
+/// only such recordings can be compared.
 #[test]
 fn the_reference_says_the_same_of_a_random_recording_twice() {
     let mut rng = Rng::with_seed(4);

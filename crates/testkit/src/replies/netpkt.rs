@@ -1,5 +1,5 @@
-//! Netlink and packet sockets as a kernel would report them, with everything
-//! that one could say and some that none does.
+//! Netlink and packet sockets as a kernel would report them, with everything that a kernel may
+//! send and some things that none does.
 //!
 //! Source: linux/netlink_diag.h, linux/packet_diag.h.
 
@@ -13,7 +13,7 @@ pub fn packet(kind: u8, protocol: u16, attrs: &[Vec<u8>]) -> Vec<u8> {
     socket(&[head.collect(), words(&[4_000_000_005, 0x2a, 1]), attrs.concat()].concat())
 }
 
-/// Packet sockets with and without each part.
+/// Packet sockets, with and without each attribute.
 pub fn packets() -> Vec<u8> {
     let memory = || attr(6, &words(&[1, 2, 3, 4, 5, 6, 7, 8, 9]));
     let info = |index: u32, flags: u32| attr(0, &words(&[index, 2, 0, 100, 0, flags]));
@@ -27,7 +27,7 @@ pub fn packets() -> Vec<u8> {
         .collect();
     let uid = || attr(5, &words(&[1000]));
     let odd_ring = attr(3, &words(&[1, 2, 3, u32::MAX, 5, 6, 0x8000_0000]));
-    // A group, and everything; then half of one.
+    // A multicast membership, an all-multicast one, and half a membership.
     let group = [words(&[1, 2, 6 << 16]), vec![1, 0, 0x5e, 0, 0, 0xfb], vec![0; 26]].concat();
     let all = [words(&[77, 1, 1]), vec![0; 32]].concat();
     let mclist = [&group[..], &all, &group[..20]].concat();
@@ -35,11 +35,11 @@ pub fn packets() -> Vec<u8> {
         packet(3, 3, &[info(1, 0x1f), uid(), ring(2), ring(3), fanout(7, 2), attr(7, &program), memory()]),
         packet(2, 0x88cc, &[info(0, 2), memory()]),
         packet(10, 0x800, &[memory(), info(2, 0x20), uid(), attr(7, &program)]),
-        // Nothing but the memory; a program without instructions, a short memory report.
+        // Only the memory; a filter program without instructions, and a short memory report.
         packet(2, 0x1234, &[memory()]),
         packet(3, 0, &[attr(7, &[]), attr(6, &words(&[9, 2, 3, 4, 5, 6, 7]))]),
         packet(3, 0, &[odd_ring, attr(6, &words(&[9, 2, 3, 4, 5, 6, 7, 8]))]),
-        // An interface without a name; unknown attributes, and two of a kind.
+        // An interface without a name; unknown attributes, and an attribute sent twice.
         packet(3, 3, &[info(77, 1), memory(), attr(40, b"?"), info(1, 0), attr(1, &mclist)]),
     ];
     rows.extend((0..32).map(|flags| packet(3, 3, &[info(0, flags), memory()])));
@@ -55,14 +55,13 @@ pub fn packets() -> Vec<u8> {
     rows.concat()
 }
 
-/// A netlink socket of inode 7: protocol, connected or not, port id, where it
-/// sends to, attributes.
+/// A netlink socket of inode 7: protocol, whether connected, port id, destination, attributes.
 pub fn netlink(protocol: u8, state: u8, portid: i32, peer: (i32, u32), attrs: &[Vec<u8>]) -> Vec<u8> {
     let rest = words(&[portid as u32, peer.0 as u32, peer.1, 7, 0x11, 0]);
     socket(&[vec![16, 3, protocol, state], rest, attrs.concat()].concat())
 }
 
-/// Netlink sockets with and without each part.
+/// Netlink sockets, with and without each attribute.
 pub fn netlinks() -> Vec<u8> {
     let memory = |rmem: u32| attr(0, &words(&[rmem, 2, 3, 4, 5, 6, 7, 8, 9]));
     let groups = |low: u32| attr(1, &words(&[low, 15]));

@@ -1,36 +1,36 @@
-//! What stands on a terminal, from the bytes that were written to it.
+//! Reconstructs a terminal's screen from the bytes written to it.
 
 use std::collections::{BTreeSet, VecDeque};
 
-/// Modes that may be on when a program has ended.
+/// Modes that are on when no program runs.
 const RESTING: [u16; 2] = [25, 7];
 /// Modes that are known: cursor keys, wrapping, cursor, focus, mouse, alternate screen, pasting.
 const KNOWN: [u16; 14] = [1, 7, 25, 1000, 1002, 1003, 1004, 1005, 1006, 1015, 1049, 2004, 2026, 12];
-/// Sequences that nobody knows, of which so many are kept.
+/// The largest number of unknown sequences that are kept.
 const MOST_KEPT: usize = 20;
-/// Bytes that are kept for whoever looks for what went wrong.
+/// The number of last bytes kept, to find out what went wrong.
 const LAST: usize = 1000;
 
-/// Letters by line and column.
+/// Characters by line and column.
 type Cells = Vec<Vec<char>>;
 
-/// Lines of letters, the cursor, and modes.
+/// Lines of characters, the cursor, and modes.
 #[derive(Clone, Debug)]
 pub struct Screen {
     size: (usize, usize),
     cells: Cells,
     at: (usize, usize),
-    /// What the other screen was left with.
+    /// Content and cursor of the screen that is not shown.
     other: Option<(Cells, (usize, usize))>,
     modes: BTreeSet<u16>,
     is_plain: bool,
     styles: BTreeSet<String>,
     unknown: Vec<String>,
-    /// Bytes of a sequence that is not complete.
+    /// The bytes of an incomplete sequence.
     rest: Vec<u8>,
     /// The last bytes.
     last: VecDeque<u8>,
-    /// The background that is told to whoever asks (OSC 11).
+    /// The background colour to report when a program asks (OSC 11).
     background: Option<String>,
 }
 
@@ -67,7 +67,7 @@ impl Screen {
         }
     }
 
-    /// The letters, a line each, without blanks at their ends.
+    /// The characters, one line each, without trailing blanks.
     pub fn text(&self) -> String {
         let line = |line: &Vec<char>| format!("{}\n", line.iter().collect::<String>().trim_end());
         self.cells.iter().map(line).collect()
@@ -83,17 +83,17 @@ impl Screen {
         self.modes.contains(&mode)
     }
 
-    /// Numbers of all colours and attributes that letters were given (`CSI N m`).
+    /// Parameters of all colours and attributes set so far (`CSI N m`).
     pub fn styles(&self) -> impl Iterator<Item = &str> {
         self.styles.iter().map(String::as_str)
     }
 
-    /// From now on whoever asks is told that this is the background: `rgb:ffff/ffff/ffff`.
+    /// From now on, reports this background to a program that asks: `rgb:ffff/ffff/ffff`.
     pub fn answers_background(&mut self, colour: &str) {
         self.background = Some(colour.to_owned());
     }
 
-    /// What is not as on a terminal on which nothing runs.
+    /// Differences from a terminal on which no program runs.
     pub(super) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let resting: BTreeSet<u16> = RESTING.into_iter().collect();
@@ -109,7 +109,7 @@ impl Screen {
         faults
     }
 
-    /// Takes what was written; what a terminal answers.
+    /// Interprets output; returns the terminal's reply.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.last.extend(bytes);
         self.last.drain(..self.last.len().saturating_sub(LAST));
@@ -142,7 +142,7 @@ impl Screen {
                     if let Some(colour) = &self.background {
                         answer.extend(format!("\x1b]11;{colour}\x1b\\").into_bytes());
                     }
-                // Something for the clipboard (OSC 52) is known, and nothing of the screen.
+                // OSC 52 sets the clipboard: known, but it does not change the screen.
                 } else if !body.starts_with("52;c;") {
                     self.odd(text);
                 }
@@ -238,7 +238,7 @@ impl Screen {
     }
 }
 
-/// Bytes of the sequence at the beginning; `None` if it is not complete.
+/// Length of the escape sequence at the start; `None` if it is incomplete.
 fn sequence(bytes: &[u8]) -> Option<usize> {
     match bytes.get(1)? {
         b'[' => bytes.iter().skip(2).position(|byte| (0x40..0x7f).contains(byte)).map(|at| at + 3),
@@ -251,7 +251,7 @@ fn sequence(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Bytes of the letter at the beginning; `None` if it is not complete.
+/// Length of the UTF-8 character at the start; `None` if it is incomplete.
 fn letter(bytes: &[u8]) -> Option<usize> {
     let length = match bytes.first()? {
         0xc0..0xe0 => 2,

@@ -1,7 +1,7 @@
-//! What all kinds are made with.
+//! Helpers that make the sockets of all kinds.
 //!
-//! Invariant: sockets have `SO_REUSEADDR` and are closed on `exec`; an address
-//! that cannot be had is an error that says which one.
+//! Invariant: sockets have `SO_REUSEADDR` and are closed on `exec`; an address that is
+//! unavailable is an error that names the address.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,11 +15,11 @@ use crate::{Doing, Why, sys};
 /// One kind of the zoo.
 #[derive(Debug)]
 pub(super) struct Kind {
-    /// Its name; kinds of a protocol start alike.
+    /// The kind's name; kinds of one protocol share a prefix.
     pub(super) name: &'static str,
-    /// What it is, as a sentence.
+    /// A description of the kind, as a sentence.
     pub(super) doc: &'static str,
-    /// Makes it.
+    /// Makes the kind's sockets.
     pub(super) make: fn(&mut Maker) -> Result<(), Why>,
 }
 
@@ -45,38 +45,38 @@ pub(super) struct Maker {
 }
 
 impl Maker {
-    /// Holds nothing yet.
+    /// Starts empty.
     pub(super) fn new() -> Self {
         Self { kept: Vec::new(), lines: Vec::new(), absent: Vec::new() }
     }
 
-    /// Holds a socket and notes its addresses.
+    /// Keeps a socket open and records its addresses.
     pub(super) fn keep(&mut self, fd: OwnedFd) -> Result<(), Why> {
         let text = |address: net::SocketAddrAny| {
             SocketAddr::try_from(address).map_or_else(|_| "-".to_owned(), |address| address.to_string())
         };
         let local = text(net::getsockname(&fd).doing("asking for a socket's address")?);
-        // A connection that is not made yet, or no more, has no name to ask for.
+        // A connection that is not established has no peer name.
         let peer = net::getpeername(&fd).ok().flatten().map_or_else(|| "-".to_owned(), text);
         self.keep_as(fd, &local, &peer);
         Ok(())
     }
 
-    /// Notes a socket that has no file: not accepted yet, or closed.
+    /// Records a socket that has no file: not accepted yet, or closed.
     pub(super) fn note(&mut self, local: &str, peer: &str) {
         self.lines.push((local.to_owned(), peer.to_owned()));
     }
 
-    /// Holds a socket that the system does not name a peer for.
+    /// Keeps a socket whose peer the system does not report.
     pub(super) fn keep_as(&mut self, fd: OwnedFd, local: &str, peer: &str) {
-        // Reset when closed: a deaf peer would keep an orphan, and with it the
-        // namespace, alive for minutes.  UDP and raw sockets do not mind.
+        // Reset when closed: a deaf peer would keep an orphan, and with it the namespace,
+        // alive for minutes.  On UDP and raw sockets the option has no effect.
         let _ = sockopt::set_socket_linger(&fd, Some(std::time::Duration::ZERO));
         self.note(local, peer);
         self.kept.push(fd);
     }
 
-    /// Holds all three sockets of a connection.
+    /// Keeps all three sockets of a connection.
     pub(super) fn keep_pair(&mut self, pair: Pair) -> Result<(), Why> {
         self.keep(pair.listener)?;
         self.keep(pair.client)?;
@@ -84,17 +84,17 @@ impl Maker {
     }
 }
 
-/// Reads an address; those in the kinds' code are right.
+/// Parses an address; the addresses in the kinds' code are valid.
 pub(super) fn address(text: &str) -> Result<SocketAddr, Why> {
     text.parse().doing(format_args!("address {text}"))
 }
 
-/// A TCP socket for an address of this family.
+/// A TCP socket of this address's family.
 pub(super) fn tcp(at: SocketAddr) -> Result<OwnedFd, Why> {
     socket(at, SocketType::STREAM)
 }
 
-/// A UDP socket for an address of this family.
+/// A UDP socket of this address's family.
 pub(super) fn udp(at: SocketAddr) -> Result<OwnedFd, Why> {
     socket(at, SocketType::DGRAM)
 }
@@ -154,7 +154,7 @@ pub(super) fn start_connecting(fd: &OwnedFd, to: SocketAddr) -> Result<(), Why> 
     }
 }
 
-/// A client's address for a server's: the port is 10000 more.
+/// A client's address for a server's: the same with the port plus 10000.
 pub(super) fn client_of(mut at: SocketAddr) -> SocketAddr {
     at.set_port(at.port().saturating_add(10_000));
     at
@@ -168,12 +168,12 @@ pub(super) fn pair_from(listener: OwnedFd, client: OwnedFd, at: SocketAddr) -> R
     Ok(Pair { listener, client, server })
 }
 
-/// Takes a connection that is waiting already.
+/// Accepts a connection that is already waiting.
 pub(super) fn accept(listener: &OwnedFd) -> Result<OwnedFd, Why> {
     net::accept_with(listener, SocketFlags::CLOEXEC).doing("accepting")
 }
 
-/// A connection to an address.
+/// A connection to a new listener at this address.
 pub(super) fn pair(at: &str) -> Result<Pair, Why> {
     let at = address(at)?;
     let (server, client) = (tcp(at)?, tcp(at)?);
@@ -190,7 +190,7 @@ pub(super) fn send(fd: &OwnedFd, count: usize) -> Result<(), Why> {
     Err(Why::new(format!("sent {sent} of {count} bytes")))
 }
 
-/// Lets a socket receive nothing any more, not even acknowledgements.
+/// Makes a socket receive nothing from now on, not even acknowledgements.
 pub(super) fn deafen(fd: &OwnedFd) -> Result<(), Why> {
     sys::drop_everything(fd.as_fd()).doing("SO_ATTACH_FILTER")
 }
@@ -200,7 +200,7 @@ pub(super) fn set(fd: &OwnedFd, name: &str, (level, option): (i32, i32), value: 
     set_bytes(fd, name, (level, option), &value.to_ne_bytes())
 }
 
-/// Sets an option of any shape.
+/// Sets an option of any type.
 pub(super) fn set_bytes(fd: &OwnedFd, name: &str, option: (i32, i32), value: &[u8]) -> Result<(), Why> {
     sys::set_opt(fd.as_fd(), option.0, option.1, value).doing(name)
 }
@@ -210,7 +210,7 @@ pub(super) fn to_device(fd: &OwnedFd, device: &str) -> Result<(), Why> {
     set_bytes(fd, "SO_BINDTODEVICE", (libc::SOL_SOCKET, libc::SO_BINDTODEVICE), device.as_bytes())
 }
 
-/// Whether an error says that a non-blocking call has to wait.
+/// Whether an error means that a non-blocking call would have to wait.
 pub(super) fn would_block(error: Errno) -> bool {
     io::Error::from(error).kind() == io::ErrorKind::WouldBlock
 }

@@ -1,7 +1,7 @@
 //! MPTCP.  Ports 7100 to 7199.
 //!
-//! Each connection is a TCP one besides, its first subflow, so these kinds are
-//! made only where they are asked for by name.
+//! The first subflow of each connection is listed as a TCP socket too, so these kinds are made
+//! only by name.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -107,7 +107,7 @@ fn device(m: &mut Maker) -> Result<(), Why> {
     m.keep(fd)
 }
 
-/// Names that TCP has, and that another protocol has as well.
+/// Ports whose service names TCP and another protocol share.
 fn services(m: &mut Maker) -> Result<(), Why> {
     m.keep_pair(pair("127.0.0.1:443")?)?;
     m.keep_pair(pair("127.0.0.1:53")?)

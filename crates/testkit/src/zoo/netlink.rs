@@ -45,7 +45,7 @@ fn unbound(m: &mut Maker) -> Result<(), Why> {
 }
 
 fn ports(m: &mut Maker) -> Result<(), Why> {
-    // The second one that the kernel chooses is negative.
+    // The second port id that the kernel chooses is negative.
     for portid in [0, 0, 1_000_000_000, u32::MAX - 76] {
         keep(m, bound(Some(netlink::GENERIC), portid, 0)?);
     }
@@ -64,7 +64,7 @@ fn protocols(m: &mut Maker) -> Result<(), Why> {
     for protocol in
         [netlink::AUDIT, netlink::FIB_LOOKUP, netlink::NETFILTER, netlink::CONNECTOR, netlink::XFRM]
     {
-        // Some are modules that are not there.
+        // The module of some protocols may be missing.
         match socket(Some(protocol)) {
             Ok(fd) => {
                 net::bind(&fd, &SocketAddrNetlink::new(0, 0)).doing("binding a netlink socket")?;
@@ -87,7 +87,7 @@ fn connected(m: &mut Maker) -> Result<(), Why> {
 
 fn unread(m: &mut Maker) -> Result<(), Why> {
     let fd = bound(None, 0, 0)?;
-    // A request of an unknown type is refused, which is an answer.
+    // The kernel refuses a request of an unknown type, which counts as an answer.
     let mut request = 16_u32.to_ne_bytes().to_vec();
     request.extend([99_u16, 5].map(u16::to_ne_bytes).concat());
     request.extend([7_u32, 0].map(u32::to_ne_bytes).concat());

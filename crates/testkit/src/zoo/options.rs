@@ -1,5 +1,5 @@
-//! TCP with options that show: marks, priorities, congestion control, keys,
-//! owners.  Ports 5300 to 5399, and 5400 to 5499 for congestion controls.
+//! TCP with options that `ss` shows: marks, priorities, congestion control, keys, owners.
+//! Ports 5300 to 5399, and 5400 to 5499 for congestion controls.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 
@@ -76,7 +76,7 @@ fn pacing(m: &mut Maker) -> Result<(), Why> {
     m.keep_pair(pair)
 }
 
-/// Passes bytes through a connection and reads them all.
+/// Sends bytes through a connection and reads them all.
 fn transfer(from: &OwnedFd, to: &OwnedFd, count: usize) -> Result<(), Why> {
     let mut buffer = vec![0; 16384];
     let mut left = count;
@@ -95,7 +95,7 @@ fn transfer(from: &OwnedFd, to: &OwnedFd, count: usize) -> Result<(), Why> {
     Ok(())
 }
 
-/// `ss` has tokens of its own for some of these, so their absence is told.
+/// `ss` prints special tokens for some of these, so missing ones are reported.
 fn congestion(m: &mut Maker) -> Result<(), Why> {
     let list = fs::read_to_string("/proc/sys/net/ipv4/tcp_available_congestion_control")
         .doing("reading the list of congestion controls")?;
@@ -169,7 +169,7 @@ fn md5_v6(m: &mut Maker) -> Result<(), Why> {
     signed(m, "[::1]:5307", "::1", ("2001:db8::", 32))
 }
 
-/// A socket belongs to whoever made it; accepted ones to whoever accepted.
+/// A socket belongs to the user who made it, an accepted one to the user who accepted it.
 fn owner(m: &mut Maker) -> Result<(), Why> {
     let at = address("127.0.0.1:5308")?;
     let become_user = |uid| set_thread_res_uid(None, Uid::from_raw(uid), None);
@@ -197,7 +197,7 @@ fn sockopt_on(m: &mut Maker) -> Result<(), Why> {
         }
     }
     listen(&server, at, 5)?;
-    // With IP_BIND_ADDRESS_NO_PORT a port of our own choosing is still kept.
+    // IP_BIND_ADDRESS_NO_PORT still binds a port that is given explicitly.
     bind(&client, client_of(at))?;
     connect(&client, at)?;
     let accepted = accept(&server)?;

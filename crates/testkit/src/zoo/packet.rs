@@ -1,9 +1,8 @@
 //! Packet sockets: types, protocols, options, rings, groups, filters.
 //!
-//! What a socket is bound to is learnt from a packet that came through the
-//! loopback interface, which is the only traffic there is.  Only root of the
-//! namespace may make them, and nothing of them is an IP address, so the zoo
-//! prints `-`.
+//! The link-layer address to bind to is learnt from a packet sent through the loopback
+//! interface, which is the only traffic there.  Only root of the namespace may make packet
+//! sockets.  They have no IP address, so the zoo prints `-`.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -64,8 +63,8 @@ fn on_lo(kind: SocketType) -> Result<OwnedFd, Why> {
     Ok(fd)
 }
 
-/// A socket that got what one exchange over lo brings and is deaf from there
-/// on: interfaces that come up have things to say.
+/// A socket that received one exchange over lo and is deaf from then on, because interfaces
+/// that come up send packets of their own.
 fn heard(kind: SocketType, protocol: Protocol) -> Result<OwnedFd, Why> {
     let fd = socket(kind, Some(protocol))?;
     lo()?;
@@ -114,7 +113,7 @@ fn options(m: &mut Maker) -> Result<(), Why> {
         ("PACKET_COPY_THRESH", libc::PACKET_COPY_THRESH, 100),
         ("PACKET_VERSION", libc::PACKET_VERSION, 1),
     ] {
-        // Bound, so that it is running too; and not.
+        // One bound, and thereby running, and one not.
         for fd in [on_lo(SocketType::RAW)?, socket(SocketType::RAW, None)?] {
             set(&fd, name, (PACKET, option), value)?;
             keep(m, fd);

@@ -61,7 +61,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { name: "tcp-defer-connect", doc: "Fast open that waits for its first data.", make: defer_connect },
 ];
 
-/// Kinds that are only made by name.
+/// Kinds that are made only by name.
 pub(super) const ON_REQUEST: &[Kind] = &[Kind {
     name: "tcp-twins",
     doc: "Two with the same addresses and ports, the older one bound to lo.",

@@ -93,7 +93,7 @@ fn listen_linklocal(m: &mut Maker) -> Result<(), Why> {
     m.keep(listener("[fe80::1%100]:5108", 7)?)
 }
 
-/// Connections that are never accepted; their far ends have no file.
+/// Connections that are never accepted; their server ends have no file.
 fn waiting(m: &mut Maker, server: &str, count: u16) -> Result<(), Why> {
     let to = address(server)?;
     for index in 0..count {
@@ -113,7 +113,7 @@ fn listen_partial(m: &mut Maker) -> Result<(), Why> {
     waiting(m, "127.0.0.1:5109", 3)
 }
 
-/// The kernel's queue holds one more than was asked for.
+/// The kernel queues one connection more than the backlog.
 fn listen_full(m: &mut Maker) -> Result<(), Why> {
     m.keep(listener("127.0.0.1:5110", 1)?)?;
     waiting(m, "127.0.0.1:5110", 2)?;

@@ -1,4 +1,4 @@
-//! Tests of the zoo: what it says it made is what the reference lists.
+//! Tests of the zoo: the reference lists what the zoo says it made.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -8,7 +8,7 @@ use crate::compare::{Case, Ended, run};
 use crate::reference::Reference;
 use crate::skip;
 
-/// A row of `ss -H`, with all that follows the addresses.
+/// A row of `ss -H`, with everything after the addresses.
 #[derive(Clone, Debug)]
 struct Row {
     state: String,
@@ -18,7 +18,7 @@ struct Row {
     extra: String,
 }
 
-/// Everything the tests look at, listed once.
+/// All listings that the tests use, made once.
 struct Sight {
     made: Vec<Made>,
     absent: Vec<(String, String)>,
@@ -28,7 +28,7 @@ struct Sight {
     raw: Vec<Row>,
 }
 
-/// A whole zoo as the reference sees it; `None` after reporting a skip.
+/// A complete zoo as the reference lists it; `None` after reporting a skip.
 fn sight() -> Option<&'static Sight> {
     static SIGHT: OnceLock<Result<Sight, Why>> = OnceLock::new();
     SIGHT.get_or_init(look).as_ref().inspect_err(|why| skip::report(why)).ok()
@@ -36,7 +36,7 @@ fn sight() -> Option<&'static Sight> {
 
 fn look() -> Result<Sight, Why> {
     let reference = Reference::get()?;
-    // A machine without namespaces is a skip; a zoo that fails is a failure.
+    // No namespaces: a skip.  A zoo that does not start: a failure.
     let namespace = Namespace::new()?;
     let zoo = Zoo::start(&namespace, &[]).unwrap();
     let list = |args: &[&str]| {
@@ -104,7 +104,7 @@ fn every_kind_is_made_or_absent_for_a_reason_of_the_machine() {
     }
 }
 
-/// What depends on the kernel or on who we are, each with the error it gives.
+/// Kinds that depend on the kernel or on our privileges, each with its expected error.
 fn may_be_absent(kind: &str, reason: &str, second_device: bool) -> bool {
     match kind {
         "tcp-listen-linklocal" | "udp-linklocal" => !second_device,
@@ -208,7 +208,7 @@ fn queues_hold_what_was_put_in() {
         ("tcp-established-mapped", (3000, 0)),
         ("tcp-established-mapped", (0, 500)),
         ("tcp-retransmit", (0, 100)),
-        // The end itself counts as a byte.
+        // The FIN counts as a byte.
         ("tcp-close-wait", (701, 0)),
         ("tcp-orphan", (0, 901)),
     ] {
@@ -259,7 +259,7 @@ fn marks_keys_timers_and_owners_show() {
         if sight.is_absent(kind) {
             continue;
         }
-        // Without -n rates would read 10Mbps; with it they are plain.
+        // The test lists with -n, where rates are plain; without it they would read 10Mbps.
         let token = if token == "/10Mbps" { "/10000000bps" } else { token };
         let rows = sight.rows(kind);
         assert!(rows.iter().any(|row| row.extra.contains(token)), "{kind}: no {token} in {rows:#?}");

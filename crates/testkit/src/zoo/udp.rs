@@ -37,7 +37,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { name: "udp-ports", doc: "Bound to ports 53 and 123.", make: ports },
 ];
 
-/// UDP-Lite, which the reference has no table for and Linux dropped in 7.1.
+/// UDP-Lite: the reference has no table for it, and Linux removed it in 7.1.
 pub(super) const ON_REQUEST: &[Kind] = &[
     Kind {
         name: "udplite",
@@ -82,7 +82,7 @@ fn v6only(m: &mut Maker, at: &str, only: bool) -> Result<(), Why> {
     m.keep(fd)
 }
 
-/// Sends that many datagrams to a socket that does not read.
+/// Sends this many datagrams to a socket that does not read.
 fn unread(m: &mut Maker, at: &str, buffer: Option<i32>, count: u32) -> Result<(), Why> {
     let at = address(at)?;
     let (receiver, sender) = (udp(at)?, udp(at)?);

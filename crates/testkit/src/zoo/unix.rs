@@ -1,10 +1,8 @@
 //! Unix sockets.
 //!
-//! They are made only where they are asked for by name, since the kinds
-//! before them say which sockets a test without unix ones sees.  Paths lie in
-//! a folder that is removed at once: the kernel remembers a bound path, and
-//! nothing is left behind.  Their names have blanks and worse, so the zoo
-//! prints `-` for them.
+//! They are made only by name, because tests rely on the default kinds having no unix sockets.
+//! Paths are in a folder that is removed at once: the kernel remembers a bound path, so no
+//! file remains.  Their names contain blanks and worse, so the zoo prints `-` for them.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -29,7 +27,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { name: "unix-fresh", doc: "Sockets that were only made.", make: fresh },
 ];
 
-/// A folder for paths; removed when dropped.
+/// A folder for socket paths; removed when dropped.
 struct Folder(PathBuf);
 
 impl Folder {

@@ -1,7 +1,6 @@
-//! Workloads of which nothing is wrong: real servers with what loads them, and what
-//! machines do otherwise.
+//! Healthy workloads: real servers under load, and other normal activity.
 //!
-//! A scene says which programs it takes, and is passed over where one is not installed.
+//! A scene names the programs that it needs, and is skipped if one is not installed.
 
 use std::fs;
 use std::net::TcpStream;
@@ -13,7 +12,7 @@ use sockdiag_testkit::{Why, until};
 use super::super::stage::{Stage, wait};
 use super::{Scene, Sign};
 
-/// What a directory that Debian's packages put programs into is called.
+/// Directories that Debian's packages install programs into.
 const PLACES: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 pub(super) const SCENES: &[Scene] = &[
@@ -139,10 +138,10 @@ pub(super) const SCENES: &[Scene] = &[
     .healthy(),
 ];
 
-/// Many segments a second.
+/// Many TCP segments sent per second.
 const BUSY: &[Sign] = &[Sign::Gains("TcpOutSegs", 1000)];
 
-/// Where a program is.
+/// The path of a program.
 pub(super) fn program(name: &str) -> Result<PathBuf, Why> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let places = PLACES.iter().map(PathBuf::from).chain(versions.map(|version| version.path().join("bin")));
@@ -150,7 +149,7 @@ pub(super) fn program(name: &str) -> Result<PathBuf, Why> {
     found.ok_or_else(|| Why::new(format!("there is no {name}")))
 }
 
-/// Waits until somebody listens.
+/// Waits until something listens on a port.
 fn listens(stage: &Stage, port: u16) -> Result<(), Why> {
     let answered = stage.near().with(move || until(|| TcpStream::connect(("127.0.0.1", port)).is_ok()))?;
     if answered { Ok(()) } else { Err(Why::new(format!("nobody listens on port {port}"))) }
@@ -184,7 +183,7 @@ fn nginx(stage: &mut Stage) -> Result<(), Why> {
 fn nginx_short(stage: &mut Stage) -> Result<(), Why> {
     let ab = program("ab")?;
     nginx_alone(stage)?;
-    // Few enough that neither ports nor TIME-WAIT run out.
+    // Few enough that ports do not run out and TIME-WAIT does not fill up.
     let again = "while sleep 0.5; do \"$0\" -q -c 2 -n 10 http://127.0.0.1:8080/; done";
     stage.play(Command::new("/bin/sh").args(["-c", again]).arg(ab))?;
     wait(1000);
@@ -195,7 +194,7 @@ fn postgresql(stage: &mut Stage) -> Result<(), Why> {
     let setpriv = program("setpriv")?;
     let place = stage.directory()?.to_owned();
     let data = place.join("data");
-    // Root may not be its user.
+    // PostgreSQL refuses to run as root.
     let as_its_user = |name: &str| {
         let mut command = Command::new(&setpriv);
         command.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]).arg(program(name)?);
@@ -228,7 +227,7 @@ fn redis(stage: &mut Stage) -> Result<(), Why> {
 fn ssh(stage: &mut Stage) -> Result<(), Why> {
     let sshd = program("sshd")?;
     let (ssh, keygen) = (program("ssh")?, program("ssh-keygen")?);
-    // Where sshd gives up its privileges; root alone may write there.
+    // sshd's privilege-separation directory, which only root may write to.
     fs::create_dir_all("/run/sshd").map_err(|error| Why::new(format!("/run/sshd: {error}")))?;
     let directory = stage.directory()?.to_owned();
     let (host, user) = (directory.join("host"), directory.join("user"));

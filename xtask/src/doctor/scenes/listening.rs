@@ -1,4 +1,4 @@
-//! Listening and connecting.
+//! Scenes about listening and connecting.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -188,7 +188,8 @@ fn request(host: u8, port: u16) -> Vec<u8> {
     packet::syn((Ipv4Addr::new(10, 9, 0, host), port), server, u32::from(host) << 16 | u32::from(port))
 }
 
-/// So many requests every tenth of a second, each of another host and port.
+/// Sends `count` connection requests every tenth of a second, each from a different host, with
+/// a new port every time.
 fn flood(stage: &mut Stage, path: Arc<Path>, count: u8) -> Result<(), Why> {
     let mut port = 1024_u16;
     stage.again(Duration::from_millis(100), move || {

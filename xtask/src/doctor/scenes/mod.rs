@@ -1,7 +1,7 @@
-//! What is set before the doctor: faults, near misses, and healthy workloads, each a row.
+//! The scenes for the doctor: faults, near misses, and healthy workloads, one row each.
 //!
-//! Invariant: a scene tells by which signs it is known that its fault is there, other than
-//! by the doctor; a scene whose signs do not show was not set.
+//! Invariant: a scene lists signs, independent of the doctor, that prove its fault exists; if
+//! the signs do not show, the scene was not set up.
 
 mod healthy;
 mod listening;
@@ -14,23 +14,23 @@ use sockdiag_testkit::Why;
 
 use super::stage::Stage;
 
-/// What the doctor should make of it.
+/// What the doctor should report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expects {
-    /// One of these rules, first or second.
+    /// One of these rules, as first or second finding.
     One(&'static [&'static str]),
-    /// None of these rules: it comes near one, and is not.
+    /// None of these rules: the scene comes close to one without meeting it.
     Not(&'static [&'static str]),
     /// Nothing critical, and at most one warning.
     Nothing,
 }
 
-/// By what it is known that a scene is set.
+/// Evidence that a scene is set up.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sign {
-    /// A counter, by `nstat`'s name, gains that much while the doctor looks.
+    /// A counter, by `nstat`'s name, grows by at least this much while the doctor looks.
     Gains(&'static str, u64),
-    /// So many sockets are found when it has looked by `ss` with these words.
+    /// After the doctor has looked, `ss` with these arguments finds this many sockets.
     Sockets(&'static str, usize),
 }
 
@@ -38,27 +38,27 @@ pub(super) enum Sign {
 #[derive(Clone, Copy)]
 pub(super) struct Scene {
     pub(super) name: &'static str,
-    /// What is wrong, as a sentence.
+    /// The fault, as a sentence.
     pub(super) doc: &'static str,
     pub(super) expects: Expects,
     pub(super) signs: &'static [Sign],
     /// How long the doctor looks, in seconds.
     pub(super) seconds: u64,
-    /// Whether it needs a processor, so that nothing else may go on.
+    /// Whether it needs a whole processor, so that nothing else may run.
     pub(super) is_heavy: bool,
-    /// Whether it is one of those that stand for their kind.
+    /// Whether it is part of the `--brief` selection.
     pub(super) is_brief: bool,
-    /// Programs that it takes, each with the package that has it.
+    /// Programs that it needs, each with the package that contains it.
     pub(super) takes: &'static [(&'static str, &'static str)],
-    /// Whether the doctor has no privilege.
+    /// Whether the doctor runs without privileges.
     pub(super) is_nobody: bool,
-    /// Sets it.
+    /// Sets up the scene.
     pub(super) set: fn(&mut Stage) -> Result<(), Why>,
 }
 
 impl Scene {
-    /// Whether its name, or that of one of its rules, has this in it; workloads of which
-    /// nothing is wrong go by `healthy`, too.
+    /// Whether its name, or that of one of its rules, contains this text; healthy workloads
+    /// also match `healthy`.
     pub(super) fn is_named(&self, part: &str) -> bool {
         let rules = match self.expects {
             Expects::One(rules) | Expects::Not(rules) => rules,
@@ -67,7 +67,7 @@ impl Scene {
         self.name.contains(part) || rules.iter().any(|rule| rule.contains(part))
     }
 
-    /// A fault, for which one of these rules should be named.
+    /// A fault that one of these rules should report.
     const fn fault(
         name: &'static str,
         doc: &'static str,
@@ -122,7 +122,7 @@ impl Scene {
         Self { takes, ..self }
     }
 
-    /// Why it cannot be set on this machine, if a program is missing.
+    /// Why it cannot be set up on this machine, if a program is missing.
     pub(super) fn lacks(&self) -> Option<String> {
         let lacking = self.takes.iter().filter(|(name, _)| healthy::program(name).is_err());
         let lacking: Vec<String> = lacking

@@ -1,4 +1,4 @@
-//! Loss, delay and what else a path does.
+//! Scenes about loss, delay and other effects of a path.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use sockdiag_testkit::path::Way;
 use super::super::stage::{Stage, wait};
 use super::{Scene, Sign};
 
-/// Of a path that lets so many bytes a second through, and holds so many.
+/// A unit for the rate of a path in bytes per second, and for its queue in bytes.
 pub(super) const MEGABYTE: u64 = 1_000_000;
 /// Kinds of TCP options: RFC 7323, RFC 2018, RFC 7413.
 const WINDOW_SCALE: u8 = 3;
@@ -238,7 +238,7 @@ pub(super) const SCENES: &[Scene] = &[
             stage.set_both("tcp_fastopen", "3")?;
             stage.slow_path(5)?;
             stage.there("listen 10.9.0.2:80 fastopen then=serve")?;
-            // The first one gets a cookie.
+            // The first connection only obtains a cookie.
             stage.here("connect 10.9.0.2:80 fastopen then=exchange")?;
             wait(500);
             let way = Way {
@@ -260,7 +260,7 @@ fn strip_scale(packet: &mut sockdiag_testkit::packet::Packet<'_>) {
     }
 }
 
-/// Transfers to the far side, over a path on which packets fare so.
+/// Bulk transfers to the far side, over a path with this behaviour.
 pub(super) fn bulk(stage: &mut Stage, connections: u32, there: Way, back: Way) -> Result<(), Why> {
     stage.path(there, back)?;
     stage.there("listen 10.9.0.2:80 then=sink")?;

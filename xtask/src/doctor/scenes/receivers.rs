@@ -1,4 +1,4 @@
-//! Receivers, and sockets that lose what comes to them.
+//! Scenes about receivers, and about sockets that drop incoming data.
 
 use std::time::Duration;
 

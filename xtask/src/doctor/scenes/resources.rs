@@ -1,4 +1,4 @@
-//! What runs out, leaks, or is left behind.
+//! Scenes about resources that run out, leak, or are left behind.
 
 use sockdiag_testkit::path::Way;
 
@@ -91,7 +91,7 @@ pub(super) const SCENES: &[Scene] = &[
             stage.there("connect 10.9.0.1:80 n=40 then=close")?;
             wait(300);
             stage.there("connect 10.9.0.1:80 endless every=100 then=close")?;
-            // No leak is told before connections are that old.
+            // The doctor reports a leak only once connections are this old.
             wait(10_500);
             Ok(())
         },

@@ -1,4 +1,4 @@
-//! Who limits a sender.
+//! Scenes about what limits a sender.
 
 use sockdiag_testkit::path::Way;
 

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long to wait for the rest of an escape sequence.
 const SOON: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
-/// Starts both.
+/// Starts both threads.
 pub(super) fn start(events: &Sender<Event>) -> io::Result<()> {
     let keys = events.clone();
     thread::spawn(move || {
@@ -49,7 +49,7 @@ pub(super) fn start(events: &Sender<Event>) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends keys until there are no more.
+/// Sends keys until the input ends.
 fn read(events: &Sender<Event>) -> io::Result<()> {
     let mut keyboard = Keyboard::default();
     let mut room = [0; 1024];
@@ -84,7 +84,7 @@ fn read(events: &Sender<Event>) -> io::Result<()> {
     }
 }
 
-/// Whether a colour, `11;rgb:RRRR/GGGG/BBBB`, is a light one; parts may have one to four
+/// Whether a colour, `11;rgb:RRRR/GGGG/BBBB`, is a light one; components may have one to four
 /// digits.
 fn is_light(told: &str) -> Option<bool> {
     let colour = told.strip_prefix("11;rgb:")?;

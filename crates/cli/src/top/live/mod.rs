@@ -1,8 +1,8 @@
 //! `sockdiag top` on a terminal: the screen, its keys, and the looks beside them.
 //!
-//! One thread draws and answers keys, one looks, one waits for keys and one for
-//! signals; a question that takes longer (a filter that is read, a socket that is
-//! killed, a file that is written) has a thread of its own.
+//! One thread draws and handles keys, one looks, one waits for keys and one for signals. A
+//! slower task (parsing a filter, killing a socket, writing a file) runs in a thread of its
+//! own.
 //!
 //! Invariant: the thread that handles keys never waits for the kernel, so no look delays a
 //! key; cells that did not change are not written to the terminal.
@@ -51,19 +51,19 @@ pub(super) enum Event {
     Background(bool),
     /// The keyboard is gone.
     Hangup,
-    /// A signal came.
+    /// A signal arrived.
     Signal(i32),
-    /// A look waits at the [`Desk`].
+    /// A new look is ready at the [`Desk`].
     Look,
-    /// Nothing can be seen, and why.
+    /// The kernel cannot be queried, and why.
     Trouble(String),
-    /// A filter was read, or more is to be: what came of it.
+    /// The result of opening a session with another filter or other fields.
     Opened(Box<Opened>),
-    /// Something is to be said.
+    /// A message to show.
     Said(String),
-    /// Details of the socket that is shown in full.
+    /// Details of the selected socket.
     More(Box<More>),
-    /// Sockets were put in order.
+    /// The sockets were sorted.
     Ordered(Box<Ordered>),
 }
 
@@ -109,8 +109,8 @@ pub(super) fn args() -> [Arg; 3] {
     ]
 }
 
-/// Whether the screen is wanted: there is a terminal to draw on and to read keys from,
-/// and nothing that only a batch of frames can have was asked for.
+/// Whether to use the screen: stdout and stdin are terminals, and no option that requires
+/// batch output was given.
 pub(super) fn is_wanted(matches: &ArgMatches) -> bool {
     let batch = ["batch", "once", "jsonl"].iter().any(|flag| matches.get_flag(flag));
     let batch = batch || ["iterations", "csv", "tsv"].iter().any(|name| matches.contains_id(name));
@@ -130,16 +130,16 @@ fn theme(matches: &ArgMatches) -> Option<Theme> {
     if set("NO_COLOR").is_some() || term.as_deref() == Some("dumb") {
         return Some(Theme::Plain);
     }
-    // The background is the last number: white, or a light grey.
+    // The last number is the background: 7 is light grey, 15 is white.
     match set("COLORFGBG").as_deref().and_then(|colours| colours.rsplit(';').next()) {
         Some("7" | "15") => Some(Theme::Light),
         Some(_) => Some(Theme::Dark),
-        // The console of the kernel answers nothing, and is dark.
+        // The kernel's console does not answer queries, and is dark.
         None => (term.as_deref() == Some("linux")).then_some(Theme::Dark),
     }
 }
 
-/// Runs until it is ended.
+/// Runs the screen until it ends.
 pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Result<(), End> {
     let mut state = State::new(view::view(matches, asked, &selected)?);
     let choices = over_time::choices(&state.wanted().join(","), &selected)?;
@@ -158,7 +158,7 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
     asked.file = None;
     let plan = Plan::of(&state, selected);
     let poller = poller::start(session, plan, interval, desk.clone());
-    // Thousands of names, of which the first look knows nothing.
+    // Thousands of names; they are needed only after the first look.
     state.offer(complete::filter_word_list(), view::fields(&selected));
     let mut screen = Screen::enter(matches.get_flag("mouse")).map_err(|error| End::unwritten(&error))?;
     let theme = theme(matches);
@@ -193,7 +193,7 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
     match end {
         Ok(None) => Ok(()),
         Ok(Some(signal)) => {
-            // Ended as by the signal, which shells tell apart from an end by itself.
+            // End by the signal, because shells distinguish that from a normal exit.
             let _ = signal_hook::low_level::emulate_default_handler(signal);
             Ok(())
         }
@@ -205,7 +205,7 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
 struct Live {
     state: State,
     theme: Theme,
-    /// Whether the terminal was asked which colours go with its background.
+    /// Whether the terminal was asked for its background colour.
     asks_background: bool,
     screen: Screen,
     /// The options of the command line, without the filter.
@@ -220,7 +220,7 @@ struct Live {
     /// When details of a socket were last requested, and whether they have arrived.
     asked_more: Option<Instant>,
     awaits_more: bool,
-    /// The doctor, while what it finds is shown.
+    /// The doctor, while its findings are shown.
     rounds: Option<Rounds>,
     desk: Desk,
     poller: Sender<Said>,
@@ -228,7 +228,7 @@ struct Live {
 }
 
 impl Live {
-    /// Serves events until the end; the signal that brought it about.
+    /// Handles events until the end; returns the signal that caused it, if any.
     fn serve(&mut self, inbox: &Receiver<Event>) -> std::io::Result<Option<i32>> {
         self.judge();
         self.draw()?;
@@ -251,7 +251,7 @@ impl Live {
         Ok(None)
     }
 
-    /// Has the doctor look while what it finds is shown, and no longer.
+    /// Runs the doctor only while its findings are shown.
     fn judge(&mut self) {
         if !self.needs.has(Needs::FINDINGS) && self.state.detailed().is_none() {
             if self.rounds.take().is_some() {
@@ -267,7 +267,7 @@ impl Live {
         }
     }
 
-    /// Serves an event; the end, if it is one.
+    /// Handles one event; breaks if it ends the program.
     fn take(&mut self, event: Event) -> std::io::Result<ControlFlow<Option<i32>>> {
         match event {
             Event::Key(key) => {
@@ -338,12 +338,12 @@ impl Live {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// With few sockets, everything that any preset shows is read, so that it is there when
-    /// needed; with many that would cost too much, and processes are looked up less
-    /// often than the rest.
+    /// With few sockets, reads everything that any preset shows, so that it is available
+    /// immediately.  With many sockets that would be too expensive, and processes are looked
+    /// up less often than the rest.
     fn count(&mut self, sockets: usize) {
         let had = self.are_many;
-        // Once there are many, a few less are many, too.
+        // Hysteresis: once there are many sockets, slightly fewer still count as many.
         let most = if had == Some(true) { poller::FEW / 2 } else { poller::FEW };
         let are_many = sockets > most;
         self.are_many = Some(are_many);
@@ -353,7 +353,7 @@ impl Live {
         self.ask();
     }
 
-    /// Reads what is wanted now; where that takes more than was asked for, asks again.
+    /// Reads what the view needs now; opens another session if the present one lacks fields.
     fn read(&mut self) {
         let plan = Plan::of(&self.state, self.selected);
         let _ = self.poller.send(Said::Plan(plan));
@@ -372,7 +372,7 @@ impl Live {
         }
     }
 
-    /// Asks what belongs to the socket whose details are shown, from time to time.
+    /// Looks up further details of the selected socket, from time to time.
     fn ask_more(&mut self) {
         let Some(id) = self.state.detailed() else { return };
         let pause = if self.are_many == Some(true) { MORE_OF_MANY } else { MORE };
@@ -392,7 +392,7 @@ impl Live {
         });
     }
 
-    /// Opens a session beside the one that is polled.
+    /// Opens a session in the background while the current one continues.
     fn open(&mut self, filter: Option<String>, mut asked: Asked) {
         let (needs, events) = (self.needs, self.events.clone());
         thread::spawn(move || {
@@ -419,7 +419,7 @@ impl Live {
                 let plan = Plan::of(&self.state, self.selected);
                 let _ = self.poller.send(Said::Session(Box::new(session), plan, are_same));
                 if needs != self.needs {
-                    // More was wanted meanwhile.
+                    // The view has come to need further fields in the meantime.
                     self.open(None, self.asked.clone());
                 }
             }
@@ -449,13 +449,13 @@ impl Live {
     }
 }
 
-/// The message of an end, without the name of the program.
+/// The message of an `End`, without the program's name.
 fn said(end: &End) -> String {
     let text = end.text.as_deref().unwrap_or_default();
     text.trim_start_matches("sockdiag: ").trim_end().to_owned()
 }
 
-/// Why a question cannot be asked, with a picture of a filter that is wrong.
+/// Why a question cannot be asked; a wrong filter is shown with its error marked.
 fn refused(error: &AskError) -> String {
     match error {
         AskError::Filter(refused) => format!("{}\n{}", refused.error, refused.picture()),

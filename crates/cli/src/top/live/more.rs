@@ -1,5 +1,5 @@
-//! Everything about one socket and its other end, looked up beside the looks: who holds
-//! them and where they belong would cost too much for all sockets.
+//! Everything about one socket and its other end, looked up separately: finding the holders
+//! and containers of all sockets would be too expensive.
 
 use std::ffi::OsString;
 use std::ops::ControlFlow;

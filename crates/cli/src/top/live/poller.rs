@@ -1,4 +1,4 @@
-//! The thread that looks, and what it hands over.
+//! The thread that looks, and the results it passes on.
 //!
 //! Invariant: at most one look waits to be drawn, however slow the terminal is.
 
@@ -22,20 +22,19 @@ use crate::over_time;
 
 /// How long an ended socket stays in the list.
 const STAY: Duration = Duration::from_secs(5);
-/// Looks that were asked for are no nearer to the one before than this: rates over a
-/// shorter time say little.
+/// The shortest time between two looks: rates over a shorter time are unreliable.
 const NEAREST: Duration = Duration::from_millis(250);
 /// Up to this number of sockets, everything that any preset shows is kept, so that it is
 /// available when needed, for past looks, too.
 pub(super) const FEW: usize = 20_000;
 /// For how many looks a one-time message stays visible.
 const SAID_FOR: u64 = 10;
-/// Sentences at most.
+/// The largest number of messages shown.
 const MOST_SAID: usize = 20;
 
 /// How often to read columns that need a look at all processes, if there are many sockets.
 const LATE: Duration = Duration::from_secs(5);
-/// The same in the time that it takes, if that is more.
+/// The same as a multiple of the time that one such look takes, if that is more.
 const LATE_SHARE: u32 = 10;
 
 /// The values to read at each look.
@@ -59,11 +58,11 @@ impl Plan {
 
 /// A message to the poller.
 pub(super) enum Said {
-    /// Read this from now on.
+    /// Read these values from now on.
     Plan(Plan),
     /// Where the doctor puts its findings from now on.
     Found(Option<rounds::Desk>),
-    /// Ask this from now on, about the same sockets as before, or about others.
+    /// Use this session and plan from now on; true if the selected sockets are the same.
     Session(Box<Session>, Plan, bool),
 }
 
@@ -84,7 +83,7 @@ impl Desk {
 
     fn put(&self, shot: Arc<Shot>, detail: Option<Detail>) -> bool {
         let mut look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
-        // A look that was not taken yet is replaced by the newer one.
+        // A newer look replaces one that was not taken yet.
         look.replace((shot, detail)).is_some() || self.events.send(Event::Look).is_ok()
     }
 
@@ -94,7 +93,7 @@ impl Desk {
     }
 }
 
-/// Starts to look; what is sent to it is heard between looks.
+/// Starts the thread; it handles messages between looks.
 pub(super) fn start(session: Session, plan: Plan, interval: Duration, desk: Desk) -> Sender<Said> {
     let (tell, inbox) = mpsc::channel();
     thread::spawn(move || {
@@ -133,7 +132,7 @@ struct Poller {
     number: u64,
     /// Sockets that ended unseen.
     lost: u64,
-    /// The messages, and the look of each.
+    /// The messages, each with the number of the look that reported it.
     said: Vec<(String, u64)>,
     /// With many sockets: their processes at the last look that searched for them, and
     /// when the next search is due.
@@ -162,7 +161,7 @@ impl Poller {
                     Ok(Said::Found(desk)) => self.found = desk,
                     Ok(Said::Session(session, plan, are_same)) => {
                         self.plan = plan;
-                        // Old messages were about the old question.
+                        // Old messages belong to the old session.
                         self.said.clear();
                         if !are_same {
                             self.late = None;
@@ -228,7 +227,7 @@ impl Poller {
     fn head(&mut self, frame: &Frame, said: Vec<String>, took: Duration) -> Head {
         let number = self.number;
         for text in said {
-            // One that says more of the same stands for both.
+            // Of two messages one of which extends the other, only the longer is kept.
             let is_same = |known: &str| known.starts_with(&text) || text.starts_with(known);
             if let Some((known, at)) = self.said.iter_mut().find(|(known, _)| is_same(known)) {
                 *at = number;
@@ -262,15 +261,15 @@ impl Poller {
     }
 }
 
-/// Whether a column takes a look at all processes.
+/// Whether a column requires a look at all processes.
 fn is_dear(choice: &Choice) -> bool {
     choice.needs().has(Needs::PROCESSES)
 }
 
-/// Takes the rows of a look.
+/// Collects the rows of a look.
 struct Gather {
     builder: Builder,
-    /// The socket of which everything is wanted.
+    /// The socket whose details are shown.
     wanted: Option<Id>,
     detail: Option<Detail>,
     said: Vec<String>,

@@ -9,7 +9,8 @@ use sockdiag::fields::Choice;
 use sockdiag_render::groups;
 use sockdiag_screen::Shot;
 
-/// Writes rows to a new file of this directory, and says its name or why not.
+/// Writes rows to a new file in the current directory; returns a message with its name or the
+/// error.
 pub(super) fn save(shot: &Shot, rows: Vec<usize>, columns: &[String]) -> String {
     let time: String = shot.head.time.chars().filter(|letter| !matches!(letter, ':' | '-' | '.')).collect();
     let count = rows.len();
@@ -31,11 +32,11 @@ pub(super) fn save(shot: &Shot, rows: Vec<usize>, columns: &[String]) -> String 
     format!("there are files sockdiag-top-{time}-*.jsonl already")
 }
 
-/// Everything that is kept of a row, as an object.
+/// All columns of a row, as a JSON object.
 pub(super) fn json(shot: &Shot, row: usize) -> String {
     let columns: Vec<String> = shot.columns().iter().map(Choice::full_name).collect();
     let mut text = Vec::new();
-    // Memory takes everything.
+    // Writing to memory does not fail.
     let _ = write(shot, vec![row], &columns, &mut text);
     String::from_utf8_lossy(&text).trim_end().to_owned()
 }

@@ -1,8 +1,8 @@
-//! The terminal: taken, drawn on, given back.
+//! The terminal: taken over, drawn on, restored.
 //!
-//! Invariant: whoever takes the terminal gives it back, after a panic of any thread,
-//! too; nothing is drawn on it afterwards, and giving it back waits for no terminal that
-//! takes nothing.
+//! Invariant: a terminal that was taken over is restored, even if any thread panics. Nothing
+//! is drawn on it afterwards, and restoring does not block on a terminal that accepts no
+//! output.
 
 use std::io::{self, BufWriter, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +23,7 @@ use rustix::termios::tcgetwinsize;
 
 use crate::output::Stdout;
 
-/// Room for a frame, which is written at once.
+/// The buffer size: room for a whole frame, so that it is written at once.
 const BUFFER: usize = 64 << 10;
 /// How long a terminal may accept no output before we stop trying to restore it.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
@@ -31,7 +31,7 @@ const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 const LONGEST_FRAME: Duration = Duration::from_millis(200);
 /// Reports clicks and the wheel, at positions of any size, but no motion.
 const MOUSE: [&str; 2] = ["\x1b[?1000h\x1b[?1006h", "\x1b[?1006l\x1b[?1000l"];
-/// Which colour is behind the letters?
+/// Asks for the background colour.
 const BACKGROUND: &str = "\x1b]11;?\x1b\\";
 
 /// Whether the terminal is ours at the moment.
@@ -50,7 +50,7 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal, with or without its mouse.
+    /// Takes over the terminal, with or without mouse reports.
     pub(super) fn enter(mouse: bool) -> io::Result<Self> {
         HOOK.call_once(|| {
             let before = std::panic::take_hook();
@@ -58,7 +58,7 @@ impl Screen {
                 let was_ours = restore();
                 before(panic);
                 if was_ours {
-                    // Without one of its threads it would answer nothing.
+                    // The screen would hang without one of its threads.
                     std::process::abort();
                 }
             }));
@@ -74,7 +74,7 @@ impl Screen {
         Ok((size.ws_col, size.ws_row))
     }
 
-    /// Writes what differs from what it shows; nothing where nothing does.
+    /// Writes the cells that differ from the current contents; nothing if none does.
     pub(super) fn show(&mut self, buffer: Buffer, cursor: Option<Position>) -> io::Result<()> {
         if self.shown.as_ref().is_some_and(|(shown, at)| *shown == buffer && *at == cursor) {
             return Ok(());
@@ -104,7 +104,7 @@ impl Screen {
         Ok(())
     }
 
-    /// Forgets what it shows, so that all is written anew.
+    /// Discards the known contents, so that the next frame is written completely.
     pub(super) fn forget(&mut self) {
         self.shown = None;
     }
@@ -115,14 +115,14 @@ impl Screen {
         io::Write::flush(&mut self.backend)
     }
 
-    /// Asks the terminal for its background (OSC 11); what it answers comes as keys do.
+    /// Asks the terminal for its background (OSC 11); the answer arrives among the keys.
     pub(super) fn ask_background(&mut self) -> io::Result<()> {
         queue!(self.backend, Print(BACKGROUND))?;
         io::Write::flush(&mut self.backend)
     }
 }
 
-/// Makes the terminal ours.
+/// Takes over the terminal.
 pub(super) fn take() -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
@@ -130,14 +130,14 @@ pub(super) fn take() -> io::Result<()> {
     execute!(Stdout, EnterAlternateScreen, Hide, Print(mouse)).inspect_err(|_| _ = restore())
 }
 
-/// Gives it back, if it is ours; whether it was.
+/// Restores the terminal if it is ours; returns whether it was.
 pub(super) fn restore() -> bool {
     let was_ours = TAKEN.swap(false, Ordering::SeqCst);
     if was_ours {
         let _writing = wait_for_frame();
         if takes_something() {
             let mouse = if HAS_MOUSE.load(Ordering::SeqCst) { MOUSE[1] } else { "" };
-            // A terminal that is gone needs nothing any more.
+            // If the terminal is gone, errors do not matter.
             let _ = execute!(Stdout, Print(mouse), LeaveAlternateScreen, Show);
             let _ = Stdout.flush();
         }
@@ -146,8 +146,8 @@ pub(super) fn restore() -> bool {
     was_ours
 }
 
-/// Waits until the frame is written that another thread writes, but not for long: the
-/// thread may be this one, or may never end.
+/// Waits until another thread has written its frame, but not for long: that thread may be this
+/// one, or may be blocked for ever.
 fn wait_for_frame() -> Option<MutexGuard<'static, ()>> {
     let begun = Instant::now();
     loop {
@@ -160,7 +160,7 @@ fn wait_for_frame() -> Option<MutexGuard<'static, ()>> {
     }
 }
 
-/// Whether the terminal takes what is written to it, or will soon.
+/// Whether the terminal accepts output, now or soon.
 fn takes_something() -> bool {
     let mut ready = [PollFd::from_borrowed_fd(stdout(), PollFlags::OUT)];
     matches!(poll(&mut ready, Some(&PATIENCE)), Ok(1))

@@ -1,16 +1,16 @@
-//! From the bytes that a terminal sends to keys.
+//! Decodes the bytes that a terminal sends into keys.
 //!
-//! A terminal sends a key as a letter or as a sequence that begins with Escape; which
-//! of them belong together is known by their form, and where that is not complete, by
-//! the time that passes: what nothing follows was Escape and letters.
+//! A terminal sends a key as a character or as a sequence that starts with Escape.  The form
+//! of a sequence tells where it ends; if it is incomplete and nothing follows for a while, it
+//! was the Escape key and characters.
 //!
-//! Invariant: no bytes keep those behind them from being keys.
+//! Invariant: no bytes prevent later bytes from being decoded as keys.
 //!
 //! Source: console_codes(4), and "XTerm Control Sequences".
 
 use sockdiag_screen::Key;
 
-/// Bytes of a sequence at most; what is longer is none.
+/// The longest sequence, in bytes; anything longer is not a sequence.
 const MOST: usize = 64;
 
 /// Decoded input.
@@ -29,18 +29,18 @@ pub(super) struct Keyboard {
 }
 
 impl Keyboard {
-    /// Whether more bytes may make another key of those that came.
+    /// Whether further bytes may complete a key.
     pub(super) fn is_waiting(&self) -> bool {
         !self.rest.is_empty()
     }
 
-    /// Takes bytes; what they mean.
+    /// Adds bytes; returns the decoded input.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Vec<Typed> {
         self.rest.extend_from_slice(bytes);
         self.read(false)
     }
 
-    /// Nothing followed for a while.
+    /// Decodes the rest as it is, because nothing followed for a while.
     pub(super) fn give_up(&mut self) -> Vec<Typed> {
         self.read(true)
     }
@@ -65,7 +65,7 @@ impl Keyboard {
     }
 }
 
-/// Reads what stands first; how many bytes that are, or `None` if it is not complete.
+/// Decodes the first item; returns its length, or `None` if it is incomplete.
 fn one(bytes: &[u8], typed: &mut Vec<Typed>) -> Option<usize> {
     let first = *bytes.first()?;
     match first {
@@ -78,7 +78,7 @@ fn one(bytes: &[u8], typed: &mut Vec<Typed>) -> Option<usize> {
     }
 }
 
-/// A byte that is no letter.
+/// A key sent as a single control byte.
 fn control(byte: u8) -> Option<Key> {
     Some(match byte {
         b'\r' | b'\n' => Key::Enter,
@@ -90,7 +90,7 @@ fn control(byte: u8) -> Option<Key> {
     })
 }
 
-/// A letter in UTF-8; a byte that begins none is nothing.
+/// A UTF-8 character; a byte that cannot start one is ignored.
 fn letter(bytes: &[u8], typed: &mut Vec<Typed>) -> Option<usize> {
     let length = match bytes.first()? {
         0..0x80 => 1,
@@ -105,7 +105,7 @@ fn letter(bytes: &[u8], typed: &mut Vec<Typed>) -> Option<usize> {
             typed.extend(text.chars().map(|letter| Typed::Key(Key::Char(letter))));
             Some(known.len())
         }
-        // It was broken off, or is about to come.
+        // The character is cut off; the rest may still come.
         Err(error) if error.error_len().is_none() => None,
         Err(_) => Some(1),
     }
@@ -119,11 +119,11 @@ fn escape(bytes: &[u8], typed: &mut Vec<Typed>) -> Option<usize> {
             let end = bytes.iter().skip(2).position(|byte| !(0x20..0x40).contains(byte))? + 2;
             let last = *bytes.get(end)?;
             if !(0x40..0x7f).contains(&last) {
-                // Not one of these after all: what broke in is read next.
+                // Not a sequence: the unexpected byte is decoded next.
                 return Some(end);
             }
             let body = bytes.get(2..end).unwrap_or_default();
-            // The oldest way to tell of the mouse: three bytes of any kind follow.
+            // The oldest mouse protocol: three arbitrary bytes follow.
             if last == b'M' && body.is_empty() {
                 return (bytes.len() >= end + 4).then_some(end + 4);
             }
@@ -146,7 +146,7 @@ fn escape(bytes: &[u8], typed: &mut Vec<Typed>) -> Option<usize> {
             typed.push(Typed::Answer(String::from_utf8_lossy(told).into_owned()));
             Some(length)
         }
-        // Escape, or a key with Alt, which has no meaning of its own.
+        // Escape, or a key with Alt, which we do not use.
         _ => {
             typed.push(Typed::Key(Key::Escape));
             Some(1)
@@ -154,7 +154,7 @@ fn escape(bytes: &[u8], typed: &mut Vec<Typed>) -> Option<usize> {
     }
 }
 
-/// The key of a sequence.
+/// The key that a sequence encodes.
 fn sequence(body: &str, last: u8) -> Option<Key> {
     if let Some(mouse) = body.strip_prefix('<') {
         let numbers: Vec<u16> = mouse.split(';').filter_map(|number| number.parse().ok()).collect();
@@ -166,7 +166,7 @@ fn sequence(body: &str, last: u8) -> Option<Key> {
             _ => None,
         };
     }
-    // Behind the first number stand keys that are held with it.
+    // Modifier keys follow after the first number.
     let number = body.split(';').next().unwrap_or_default();
     Some(match (last, number) {
         (b'A', _) => Key::Up,

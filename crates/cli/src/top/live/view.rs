@@ -42,20 +42,20 @@ pub(super) fn cheap() -> Needs {
     presets.minus(Needs::PROCESSES).minus(Needs::FINDINGS)
 }
 
-/// The process of a socket, in the columns that a screen has room for.
+/// The column for the process, short enough for a screen.
 const LIVE_WHO: &str = "comm,pid";
 
-/// Further fields whose history is drawn.
+/// Further fields that are kept to draw their history.
 const SERIES: &str = "goodput_bytes_per_s,rate.retrans_per_s,age_ms";
 
-/// The view that was asked for.
+/// The initial view from the command line.
 pub(super) fn view(matches: &ArgMatches, asked: &Asked, selected: &Selected) -> Result<View, End> {
     let text = |name: &str| matches.get_one::<String>(name).map(String::as_str);
     let names = |names: &str| -> Result<Vec<String>, End> {
         Ok(over_time::choices(names, selected)?.iter().map(|choice| choice.full_name()).collect())
     };
     let order = |sort: &str| -> Result<Option<(String, bool)>, End> {
-        // The screen orders by one column, the first.
+        // The screen sorts by only one column, the first.
         let first = sort.split(',').next().unwrap_or_default();
         let (name, down) = first.strip_prefix('-').map_or((first, false), |name| (name, true));
         if text("group-by").is_some() && name == COUNT {
@@ -70,7 +70,7 @@ pub(super) fn view(matches: &ArgMatches, asked: &Asked, selected: &Selected) -> 
             columns: names(&preset::columns_of(preset, asked, LIVE_WHO))?,
             sort: order(preset.sort)?,
             last: match preset.last {
-                // Sockets without such a field have nothing that is out of date.
+                // Sockets without this field have no measurement that could be out of date.
                 Some((name, most)) => names(name)?.into_iter().next().zip(Some(most)),
                 None => None,
             },
@@ -135,7 +135,7 @@ pub(super) fn fields(selected: &Selected) -> Vec<(String, String)> {
         let members = field.kind.members().iter();
         let members = members.map(|member| (format!("{}.{}", field.name, member.name), member.meaning()));
         for (name, doc) in std::iter::once((field.name.to_owned(), field.meaning())).chain(members) {
-            // Some cannot be columns.
+            // Some names cannot be columns.
             let full =
                 over_time::choices(&name, selected).ok().and_then(|one| Some(one.first()?.full_name()));
             if full.as_ref() == Some(&name) && seen.insert(name.clone()) {

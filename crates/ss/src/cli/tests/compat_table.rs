@@ -1,9 +1,8 @@
-//! COMPAT.md's tables of every option, value, state, condition and variable:
-//! nothing is left out, and the tests that they name are there and hold what
-//! the row is about.
+//! COMPAT.md's tables of every option, value, state, condition and variable are complete, and
+//! the tests that they name exist and contain what the row is about.
 //!
-//! A row reads `| SPELLINGS | TESTS |`: spellings between backquotes, tests as
-//! a file and an item of it, a function or a list of command lines.
+//! A row reads `| SPELLINGS | TESTS |`: spellings between backquotes; tests as a file and an
+//! item in it, which is a function or a list of command lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,7 +14,7 @@ use sockdiag::model::tables::{GROUPS, TABLES};
 
 use sockdiag_options::{OPTIONS, Opt};
 
-/// Letters that take the rest of their word, or the next word.
+/// Letters whose argument is the rest of their word, or the next word.
 const TAKE: &[u8] = b"fADFN";
 
 fn file_of(path: &str) -> Option<String> {
@@ -40,7 +39,7 @@ fn tables() -> BTreeMap<String, Vec<Row>> {
     let mut tables = BTreeMap::new();
     for table in part.split("\n### ").skip(1) {
         let (heading, rows) = table.split_once('\n').expect("a heading is a line");
-        // The line of dashes ends what heads the table.
+        // The line of dashes ends the table's header.
         let (_, rows) = rows.split_once("--- |\n").expect("a table follows");
         let rows = rows.lines().filter(|line| line.starts_with('|')).map(row).collect();
         tables.insert(heading.to_owned(), rows);
@@ -62,13 +61,13 @@ fn row(line: &str) -> Row {
     }
 }
 
-/// What stands between backquotes.
+/// The texts between backquotes.
 fn spans(cell: &str) -> Vec<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// The text of a function or list at the outermost level of a file, or the
-/// whole of a script that has this function.
+/// The text of a top-level function or list of a Rust file, or the whole of a script that
+/// contains this function.
 fn item(file: &str, name: &str) -> Option<String> {
     if file.starts_with("tools/") {
         return file_of(file).filter(|text| text.contains(&format!("\n{name}() {{")));
@@ -94,7 +93,7 @@ fn command_lines(text: &str) -> Vec<Vec<&str>> {
     text.split('"').skip(1).step_by(2).map(|literal| literal.split_whitespace().collect()).collect()
 }
 
-/// Whether a word, read as a cluster of letters, has this one; what follows it.
+/// If a word is a cluster of letters with this one, the rest of the word after it.
 fn in_cluster(word: &str, letter: u8) -> Option<&str> {
     let letters = word.strip_prefix('-').filter(|letters| !letters.starts_with('-'))?;
     let end = letters.bytes().position(|byte| TAKE.contains(&byte)).map_or(letters.len(), |at| at + 1);
@@ -121,9 +120,9 @@ fn gives(line: &[&str], spelling: &str) -> bool {
     })
 }
 
-/// Whether the text of a test holds what a row is about.
+/// Whether the text of a test contains what a row is about.
 fn holds(text: &str, spelling: &str) -> bool {
-    // Quotes inside quotes are no ends.
+    // An escaped quote does not end a literal.
     let text = &text.replace("\\\"", "");
     if spelling.starts_with('-') {
         return command_lines(text).iter().any(|line| gives(line, spelling));
@@ -139,7 +138,7 @@ fn spellings(rows: &[Row]) -> BTreeSet<&str> {
     rows.iter().flat_map(|row| row.spellings.iter().map(String::as_str)).collect()
 }
 
-/// Checks that a table has these rows and no others.
+/// Checks that a table has exactly these rows.
 fn complete<'a>(tables: &BTreeMap<String, Vec<Row>>, heading: &str, all: impl Iterator<Item = &'a str>) {
     let rows = tables.get(heading).unwrap_or_else(|| panic!("no table {heading}"));
     let all: BTreeSet<&str> = all.collect();
@@ -150,8 +149,8 @@ fn complete<'a>(tables: &BTreeMap<String, Vec<Row>>, heading: &str, all: impl It
     assert!(strange.is_empty(), "{heading}: rows of nothing: {strange:?}");
 }
 
-/// What is wrong with the tables of a document: a row that no heading stands
-/// above (an empty line ends a table), or one with another number of cells.
+/// The broken rows of a document's tables: rows without a heading above them (an empty line
+/// ends a table), and rows with a different number of cells.
 fn broken_rows(text: &str) -> Vec<&str> {
     let cells = |line: &str| line.replace("\\|", "").matches('|').count();
     let is_row = |line: &&str| line.starts_with('|');
@@ -189,7 +188,7 @@ fn every_row_stands_in_a_table() {
 fn every_option_has_a_row() {
     let tables = tables();
     let mut options: Vec<String> = vec!["-f help".into()];
-    // Ours have rows under "Added", but for the one that the reference once had.
+    // Our own options have rows under "Added", except one that the reference once had.
     let theirs =
         |option: &&Opt| !option.is_extension() || option.long == ["dccp"] || option.long == ["explain"];
     for option in OPTIONS.iter().filter(theirs) {
@@ -211,7 +210,7 @@ fn every_variable_has_a_row() {
     let texts = sources.map(read);
     for text in &texts {
         let names = text.split("var_os(\"").skip(1).filter_map(|rest| rest.split('"').next());
-        // Ours alone are told of elsewhere.
+        // Variables of our own are documented elsewhere.
         read_by_us.extend(names.filter(|name| !name.starts_with("SOCKDIAG_")));
     }
     assert!(read_by_us.len() > 15, "{read_by_us:?}");
@@ -225,7 +224,7 @@ fn every_state_and_every_table_has_a_row() {
     complete(&tables, "States", WORDS.iter().map(|(word, _)| *word).chain(verbs));
     let families = read("COMPAT.md");
     for facts in &TABLES {
-        // One row for the tables of a family.
+        // One row covers all tables of a family.
         let name = facts.names.first().and_then(|name| name.split('_').next()).unwrap_or_default();
         assert!(families.contains(&format!("\n| {name} | ")), "no row for {name}");
     }

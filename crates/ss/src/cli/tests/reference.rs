@@ -1,9 +1,7 @@
-//! Wrong command lines beside the reference's answer: status and stderr, byte
-//! for byte.
+//! Wrong command lines compared with the reference: status and stderr, byte for byte.
 //!
-//! The reference is run only with lines that our parser calls wrong before
-//! anything was done, and never with one that could kill, follow, or open a
-//! file if our parser were mistaken.
+//! The reference is run only with lines that our parser rejects before it does anything, and
+//! never with one that could kill, follow events, or open a file if our parser were mistaken.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -19,12 +17,12 @@ fn harmless(line: &[OsString]) -> bool {
     line.iter().all(|word| match word.as_bytes() {
         [b'-', b'-', written @ ..] => {
             let name = written.split(|byte| *byte == b'=').next().unwrap_or_default();
-            // The start of a name does what the name does, unless it is ambiguous.
+            // A prefix of a name acts like the name, unless it is ambiguous.
             let ambiguous = matches!(name, b"" | b"e" | b"f");
             ambiguous
                 || ["kill", "events", "diag", "filter"].iter().all(|bad| !bad.as_bytes().starts_with(name))
         }
-        // -j is ours.
+        // The reference has no -j.
         [b'-', letters @ ..] => !letters.iter().any(|letter| b"KEDFj".contains(letter)),
         _ => true,
     })
@@ -51,8 +49,8 @@ fn lines_that_could_do_harm_are_told() {
     assert!(harmless(&words("-tan --e --f --=x kill -- events")));
 }
 
-/// Runs the reference beside our parser.  False if the line is not one to
-/// compare: right, harmful, answered with help, or dependent on the machine.
+/// Runs the reference and our parser on a line.  False if the line cannot be compared: it is
+/// valid, harmful, answered with help, or depends on the machine.
 fn ends_as_the_references(reference_ss: &Reference, line: &[OsString], posix: bool) -> bool {
     let mut recorder = Recorder::default();
     let Err(ours) = parsed(line, posix, &mut recorder) else { return false };
@@ -82,14 +80,14 @@ fn wrong_lines_of_the_table_end_as_the_references() {
         Ok(reference_ss) => reference_ss,
         Err(why) => skip!("{why}"),
     };
-    // It does not know that option at all.
+    // The reference does not know `--dccp` at all.
     let lines = CASES.iter().map(|(line, _)| words(line)).filter(|line| line != &words("--dccp=1"));
     let compared = lines.filter(|line| ends_as_the_references(&reference_ss, line, false)).count();
     assert!(compared > 75, "only {compared}");
 }
 
-/// Words to make lines of: options whole, shortened, in clusters and misspelt,
-/// and arguments right and wrong.
+/// Words to build lines from: options in full, abbreviated, clustered and misspelt, and
+/// arguments right and wrong.
 const PIECES: &str = "\
     -t -tan -u -x -4 -6 -0 -w -S -M -l -a -B -n -o -e -m -i -H -Q -O -s -b -r -nY -3 -t- -J -tf -tA -f -A -N \
     -finet -fbogus -Atcp -A!tcp,!x -- --n --nu --no --b --bpf --bpf-m --bpf-map- --bpf-map-id=0 \

@@ -1,5 +1,4 @@
-//! Values with members, values that share a name, and values that cannot be
-//! shown.
+//! Values with members, values that share a name, and values that cannot be shown.
 
 #![allow(clippy::cast_possible_truncation, reason = "small, known numbers; each cast is meant")]
 #![allow(clippy::expect_used, reason = "a test ends with what it did not expect")]
@@ -243,8 +242,8 @@ pub(super) fn names(list: &mut List) {
     );
 }
 
-/// Once characters were met, bytes stay characters; after a NUL among them the
-/// others are left empty.
+/// In an array, bytes after the first characters are shown as characters too; the elements
+/// after a NUL among them are shown empty.
 pub(super) fn characters_that_last(list: &mut List) {
     for bytes in [b"abAB\x01\0\x02\0", b"a\0A\0\x01\0\x02\0", b"ab\0B\x01\0\x02\0", b"\0\0\0\0\x01\0\0\0"] {
         let text = bytes.escape_ascii();
@@ -282,7 +281,7 @@ pub(super) fn characters_that_last(list: &mut List) {
     }
 }
 
-/// What cannot be shown.
+/// Values that cannot be shown.
 pub(super) fn mistakes(list: &mut List) {
     for size in [3, 5, 7, 9, 12, 15, 17, 24] {
         list.add(format!("integer of {size}"), &ODD[..size], |b, _| {
