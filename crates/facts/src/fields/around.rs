@@ -58,13 +58,13 @@ macro_rules! counters {
             count(
                 concat!("net.", $name, "_delta"),
                 plain!(|r| sum(r, &[$(($group, $counter)),+])),
-                concat!($doc, ": gain between the first and the last look."),
+                concat!($doc, ": increase between the first and the last sample."),
                 concat!($($group, $counter, " "),+, "of /proc/net/netstat, snmp or snmp6"),
             ),
             count(
                 concat!("net.", $name, "_per_min"),
                 plain!(|r| sum(r, &[$(($group, $counter)),+]).and_then(|gained| per_min(r, gained))),
-                concat!($doc, ": gain in a minute."),
+                concat!($doc, ": increase per minute."),
                 concat!($($group, $counter, " "),+, "of /proc/net/netstat, snmp or snmp6"),
             ),
         )*];
@@ -72,47 +72,47 @@ macro_rules! counters {
 }
 
 counters! {
-    "ListenOverflows" "Connections dropped since the accept queue was full" ("TcpExt" "ListenOverflows");
-    "ListenDrops" "Connections dropped at a listener, for whichever reason" ("TcpExt" "ListenDrops");
-    "TCPReqQFullDoCookies" "Connections answered with SYN cookies since the queue of requests was full" ("TcpExt" "TCPReqQFullDoCookies");
-    "TCPReqQFullDrop" "Requests for a connection dropped since their queue was full" ("TcpExt" "TCPReqQFullDrop");
-    "TCPSynRetrans" "SYN and SYN-ACK segments sent again" ("TcpExt" "TCPSynRetrans");
-    "TCPTimeouts" "Timeouts of TCP" ("TcpExt" "TCPTimeouts");
-    "TCPSpuriousRtxHostQueues" "Segments that were to be sent again while the first copy waited in a queue of the host" ("TcpExt" "TCPSpuriousRtxHostQueues");
-    "TCPToZeroWindowAdv" "Times that a window was closed" ("TcpExt" "TCPToZeroWindowAdv");
-    "TCPWantZeroWindowAdv" "Times that a window was to be closed" ("TcpExt" "TCPWantZeroWindowAdv");
-    "TCPRcvQDrop" "Segments dropped since the receive queue had no memory" ("TcpExt" "TCPRcvQDrop");
-    "RcvPruned" "Segments thrown away from receive queues that were full" ("TcpExt" "RcvPruned");
-    "OfoPruned" "Times that segments out of order were thrown away" ("TcpExt" "OfoPruned");
-    "TCPOFODrop" "Segments out of order that were dropped for lack of memory" ("TcpExt" "TCPOFODrop");
-    "TCPZeroWindowDrop" "Segments dropped since they came while the window was closed" ("TcpExt" "TCPZeroWindowDrop");
-    "TCPBacklogDrop" "Segments dropped since the backlog of a busy socket was full" ("TcpExt" "TCPBacklogDrop");
-    "tcp_received_dropped" "Segments that arrived and were thrown away for lack of room"
+    "ListenOverflows" "Connections dropped because the accept queue was full" ("TcpExt" "ListenOverflows");
+    "ListenDrops" "Connections dropped at a listener for any reason" ("TcpExt" "ListenDrops");
+    "TCPReqQFullDoCookies" "SYN cookies sent because the SYN queue was full" ("TcpExt" "TCPReqQFullDoCookies");
+    "TCPReqQFullDrop" "SYNs dropped because the SYN queue was full" ("TcpExt" "TCPReqQFullDrop");
+    "TCPSynRetrans" "SYN and SYN-ACK segments retransmitted" ("TcpExt" "TCPSynRetrans");
+    "TCPTimeouts" "TCP retransmission timeouts" ("TcpExt" "TCPTimeouts");
+    "TCPSpuriousRtxHostQueues" "Retransmissions skipped because the original was still queued on this host" ("TcpExt" "TCPSpuriousRtxHostQueues");
+    "TCPToZeroWindowAdv" "Times that a receive window shrank to zero" ("TcpExt" "TCPToZeroWindowAdv");
+    "TCPWantZeroWindowAdv" "Times that the receive window should have shrunk to zero" ("TcpExt" "TCPWantZeroWindowAdv");
+    "TCPRcvQDrop" "Segments dropped for lack of receive queue memory" ("TcpExt" "TCPRcvQDrop");
+    "RcvPruned" "Segments pruned from full receive queues" ("TcpExt" "RcvPruned");
+    "OfoPruned" "Times that the out-of-order queue was pruned" ("TcpExt" "OfoPruned");
+    "TCPOFODrop" "Out-of-order segments dropped for lack of memory" ("TcpExt" "TCPOFODrop");
+    "TCPZeroWindowDrop" "Segments dropped because they arrived at a zero receive window" ("TcpExt" "TCPZeroWindowDrop");
+    "TCPBacklogDrop" "Segments dropped because the socket backlog was full" ("TcpExt" "TCPBacklogDrop");
+    "tcp_received_dropped" "Received segments dropped for lack of buffer space"
         ("TcpExt" "TCPRcvQDrop") ("TcpExt" "RcvPruned") ("TcpExt" "OfoPruned") ("TcpExt" "TCPOFODrop")
         ("TcpExt" "TCPZeroWindowDrop") ("TcpExt" "TCPBacklogDrop");
-    "PruneCalled" "Times that a receive queue had to be made smaller" ("TcpExt" "PruneCalled");
-    "TCPRcvCollapsed" "Segments that were copied together to save memory" ("TcpExt" "TCPRcvCollapsed");
-    "tcp_collapsed" "Segments copied together, and calls for that" ("TcpExt" "TCPRcvCollapsed") ("TcpExt" "PruneCalled");
-    "TCPMemoryPressures" "Times that TCP came under memory pressure" ("TcpExt" "TCPMemoryPressures");
+    "PruneCalled" "Times that a receive queue had to be pruned" ("TcpExt" "PruneCalled");
+    "TCPRcvCollapsed" "Segments collapsed in receive queues to save memory" ("TcpExt" "TCPRcvCollapsed");
+    "tcp_collapsed" "Segments collapsed, and times that a receive queue was pruned" ("TcpExt" "TCPRcvCollapsed") ("TcpExt" "PruneCalled");
+    "TCPMemoryPressures" "Times that TCP entered memory pressure" ("TcpExt" "TCPMemoryPressures");
     "TCPAbortOnMemory" "Connections aborted for lack of memory" ("TcpExt" "TCPAbortOnMemory");
-    "TCPAbortOnClose" "Connections aborted since they were closed with data unread" ("TcpExt" "TCPAbortOnClose");
-    "TCPAbortOnData" "Connections aborted since data came after they were closed" ("TcpExt" "TCPAbortOnData");
-    "TCPAbortOnTimeout" "Connections given up after timeouts" ("TcpExt" "TCPAbortOnTimeout");
-    "TCPTimeWaitOverflow" "Connections closed without TIME-WAIT since there were too many" ("TcpExt" "TCPTimeWaitOverflow");
-    "TCPMTUPSuccess" "Probes that found the size of packets that the path takes" ("TcpExt" "TCPMTUPSuccess");
-    "TCPFastOpenActiveFail" "Fast opens of ours that failed" ("TcpExt" "TCPFastOpenActiveFail");
-    "TCPFastOpenBlackhole" "Times that fast open was given up for a while" ("TcpExt" "TCPFastOpenBlackhole");
-    "TCPSACKReorder" "Segments found out of order by selective acknowledgements" ("TcpExt" "TCPSACKReorder");
-    "ActiveOpens" "Connections begun by us" ("Tcp" "ActiveOpens");
-    "PassiveOpens" "Connections begun by others" ("Tcp" "PassiveOpens");
-    "AttemptFails" "Connections that failed before they were made" ("Tcp" "AttemptFails");
-    "EstabResets" "Connections that were reset" ("Tcp" "EstabResets");
+    "TCPAbortOnClose" "Connections reset because they were closed with unread data" ("TcpExt" "TCPAbortOnClose");
+    "TCPAbortOnData" "Connections reset because data arrived after the close, or by SO_LINGER 0" ("TcpExt" "TCPAbortOnData");
+    "TCPAbortOnTimeout" "Connections aborted after too many timeouts" ("TcpExt" "TCPAbortOnTimeout");
+    "TCPTimeWaitOverflow" "Connections closed without TIME-WAIT because its limit was reached" ("TcpExt" "TCPTimeWaitOverflow");
+    "TCPMTUPSuccess" "Successful path MTU probes" ("TcpExt" "TCPMTUPSuccess");
+    "TCPFastOpenActiveFail" "Outgoing TCP Fast Open attempts that failed" ("TcpExt" "TCPFastOpenActiveFail");
+    "TCPFastOpenBlackhole" "Times that outgoing TCP Fast Open was paused (blackhole)" ("TcpExt" "TCPFastOpenBlackhole");
+    "TCPSACKReorder" "Reordering events detected by SACK" ("TcpExt" "TCPSACKReorder");
+    "ActiveOpens" "Outgoing connection attempts" ("Tcp" "ActiveOpens");
+    "PassiveOpens" "Incoming connections" ("Tcp" "PassiveOpens");
+    "AttemptFails" "Connection attempts that failed" ("Tcp" "AttemptFails");
+    "EstabResets" "Established connections that were reset" ("Tcp" "EstabResets");
     "OutRsts" "Resets sent" ("Tcp" "OutRsts");
     "OutSegs" "Segments sent" ("Tcp" "OutSegs");
-    "RetransSegs" "Segments sent again" ("Tcp" "RetransSegs");
-    "UdpNoPorts" "Datagrams to a port without a socket" ("Udp" "NoPorts") ("Udp6" "NoPorts");
-    "UdpRcvbufErrors" "Datagrams dropped since a receive buffer was full" ("Udp" "RcvbufErrors") ("Udp6" "RcvbufErrors");
-    "UdpSndbufErrors" "Datagrams not sent since a send buffer was full" ("Udp" "SndbufErrors") ("Udp6" "SndbufErrors");
+    "RetransSegs" "Segments retransmitted" ("Tcp" "RetransSegs");
+    "UdpNoPorts" "Datagrams received for a port without a socket" ("Udp" "NoPorts") ("Udp6" "NoPorts");
+    "UdpRcvbufErrors" "Datagrams dropped because a receive buffer was full" ("Udp" "RcvbufErrors") ("Udp6" "RcvbufErrors");
+    "UdpSndbufErrors" "Datagrams not sent because a send buffer was full" ("Udp" "SndbufErrors") ("Udp6" "SndbufErrors");
 }
 
 /// Ratios of the namespace's counters, and its levels and settings.
@@ -123,8 +123,8 @@ pub(super) const LEVELS: &[Field] = &[
             let opens = sum(r, &[("Tcp", "ActiveOpens"), ("Tcp", "PassiveOpens")])?;
             share(gained(r, "TcpExt", "TCPSynRetrans")?, opens as f64)
         }),
-        "SYN and SYN-ACK segments sent again for each connection: D(TCPSynRetrans) / D(ActiveOpens + PassiveOpens).",
-        "TcpExtTCPSynRetrans, TcpActiveOpens, TcpPassiveOpens at two looks",
+        "SYN and SYN-ACK retransmissions per connection: D(TCPSynRetrans) / D(ActiveOpens + PassiveOpens).",
+        "TcpExtTCPSynRetrans, TcpActiveOpens, TcpPassiveOpens in two samples",
     ),
     part(
         "net.reset_share",
@@ -132,8 +132,8 @@ pub(super) const LEVELS: &[Field] = &[
             let opens = sum(r, &[("Tcp", "ActiveOpens"), ("Tcp", "PassiveOpens")])?;
             share(gained(r, "Tcp", "OutRsts")?, opens as f64 + 1.0)
         }),
-        "Resets sent for each connection begun: D(OutRsts) / (D(ActiveOpens + PassiveOpens) + 1).",
-        "TcpOutRsts, TcpActiveOpens, TcpPassiveOpens at two looks",
+        "Resets sent per connection opened: D(OutRsts) / (D(ActiveOpens + PassiveOpens) + 1).",
+        "TcpOutRsts, TcpActiveOpens, TcpPassiveOpens in two samples",
     ),
     part(
         "net.abort_share",
@@ -142,32 +142,32 @@ pub(super) const LEVELS: &[Field] = &[
             let aborts = sum(r, &[("TcpExt", "TCPAbortOnClose"), ("TcpExt", "TCPAbortOnData")])?;
             share(aborts, opens as f64 + 1.0)
         }),
-        "Connections aborted with data unread or unwanted, for each begun: D(TCPAbortOnClose + TCPAbortOnData) / \
+        "Connections reset with unread or late data, per connection opened: D(TCPAbortOnClose + TCPAbortOnData) / \
          (D(ActiveOpens + PassiveOpens) + 1).",
-        "TcpExtTCPAbortOnClose, TcpExtTCPAbortOnData, TcpActiveOpens, TcpPassiveOpens at two looks",
+        "TcpExtTCPAbortOnClose, TcpExtTCPAbortOnData, TcpActiveOpens, TcpPassiveOpens in two samples",
     ),
     count(
         "net.aborts_delta",
         plain!(|r| sum(r, &[("TcpExt", "TCPAbortOnClose"), ("TcpExt", "TCPAbortOnData")])),
-        "Connections aborted with data unread or unwanted: gain between the first and the last look.",
-        "TcpExtTCPAbortOnClose, TcpExtTCPAbortOnData at two looks",
+        "Connections reset with unread or late data: increase between the first and the last sample.",
+        "TcpExtTCPAbortOnClose, TcpExtTCPAbortOnData in two samples",
     ),
     count(
         "net.opens_delta",
         plain!(|r| sum(r, &[("Tcp", "ActiveOpens"), ("Tcp", "PassiveOpens")])),
-        "Connections begun by us and by others: gain between the first and the last look.",
-        "TcpActiveOpens, TcpPassiveOpens at two looks",
+        "Connections opened, outgoing and incoming: increase between the first and the last sample.",
+        "TcpActiveOpens, TcpPassiveOpens in two samples",
     ),
     count(
         "sockstat.tcp_inuse",
         plain!(|r| level(r, "TCP", "inuse")),
-        "TCP sockets of the namespace over IPv4, those in TIME-WAIT left out.",
+        "IPv4 TCP sockets in the namespace, without TIME-WAIT.",
         "TCP: inuse of /proc/net/sockstat",
     ),
     count(
         "sockstat.tcp_orphan",
         plain!(|r| level(r, "TCP", "orphan")),
-        "TCP sockets that no process holds and that still have to be closed, of the whole host.",
+        "Orphaned TCP sockets (held by no process, not yet closed) on the whole host.",
         "TCP: orphan of /proc/net/sockstat",
     ),
     count(
@@ -179,87 +179,87 @@ pub(super) const LEVELS: &[Field] = &[
     count(
         "sockstat.tcp_mem_pages",
         plain!(|r| level(r, "TCP", "mem")),
-        "Pages of memory that TCP takes, of the whole host.",
+        "Memory pages used by TCP on the whole host.",
         "TCP: mem of /proc/net/sockstat",
     ),
     part(
         "sockstat.tcp_orphan_share",
         plain!(|r| share(level(r, "TCP", "orphan")?, setting(r, "net.ipv4.tcp_max_orphans", 0)? as f64)),
-        "Orphans as a share of those that may be: orphan / tcp_max_orphans.",
+        "Orphaned TCP sockets as a share of their limit: orphan / tcp_max_orphans.",
         "TCP: orphan of /proc/net/sockstat, net.ipv4.tcp_max_orphans",
     ),
     part(
         "sockstat.tcp_tw_share",
         plain!(|r| share(level(r, "TCP", "tw")?, setting(r, "net.ipv4.tcp_max_tw_buckets", 0)? as f64)),
-        "Connections in TIME-WAIT as a share of those that may be: tw / tcp_max_tw_buckets.",
+        "Connections in TIME-WAIT as a share of their limit: tw / tcp_max_tw_buckets.",
         "TCP: tw of /proc/net/sockstat, net.ipv4.tcp_max_tw_buckets",
     ),
     part(
         "sockstat.tcp_mem_share",
         plain!(|r| share(level(r, "TCP", "mem")?, setting(r, "net.ipv4.tcp_mem", 2)? as f64)),
-        "Memory of TCP as a share of the most that it may take: mem / tcp_mem[2]. From tcp_mem[1] on it is under \
-         pressure, at 1 connections are aborted.",
+        "TCP memory as a share of its limit: mem / tcp_mem[2]. Above tcp_mem[1] TCP is under memory pressure; at 1, \
+         connections are aborted.",
         "TCP: mem of /proc/net/sockstat, net.ipv4.tcp_mem",
     ),
     part(
         "sockstat.tcp_pressure_share",
         plain!(|r| share(level(r, "TCP", "mem")?, setting(r, "net.ipv4.tcp_mem", 1)? as f64)),
-        "Memory of TCP as a share of that from which on it is under pressure: mem / tcp_mem[1].",
+        "TCP memory as a share of the memory pressure threshold: mem / tcp_mem[1].",
         "TCP: mem of /proc/net/sockstat, net.ipv4.tcp_mem",
     ),
     count(
         "sysctl.ephemeral_ports",
         plain!(|r| around(r)?.ephemeral_ports()),
-        "Ephemeral ports that the namespace gives away, less the reserved ones.",
+        "Ephemeral ports of the namespace, without the reserved ones.",
         "net.ipv4.ip_local_port_range, net.ipv4.ip_local_reserved_ports",
     ),
     count(
         "sysctl.somaxconn",
         plain!(|r| setting(r, "net.core.somaxconn", 0)),
-        "Most connections that may wait to be accepted at a listener, whatever it asks for.",
+        "Upper limit of any listener's accept queue (backlog).",
         "net.core.somaxconn",
     ),
     count(
         "sysctl.tcp_max_syn_backlog",
         plain!(|r| setting(r, "net.ipv4.tcp_max_syn_backlog", 0)),
-        "Most requests for a connection at a listener.",
+        "Maximum pending connection requests (SYN-RECV) per listener.",
         "net.ipv4.tcp_max_syn_backlog",
     ),
     count(
         "sysctl.tcp_max_tw_buckets",
         plain!(|r| setting(r, "net.ipv4.tcp_max_tw_buckets", 0)),
-        "Most connections in TIME-WAIT.",
+        "Maximum number of connections in TIME-WAIT.",
         "net.ipv4.tcp_max_tw_buckets",
     ),
     count(
         "sysctl.tcp_max_orphans",
         plain!(|r| setting(r, "net.ipv4.tcp_max_orphans", 0)),
-        "Most TCP sockets that no process holds.",
+        "Maximum number of orphaned TCP sockets.",
         "net.ipv4.tcp_max_orphans",
     ),
     count(
         "sysctl.tcp_mem_pages",
         plain!(|r| setting(r, "net.ipv4.tcp_mem", 2)),
-        "Most pages of memory that TCP may take.",
+        "Maximum memory of TCP, in pages.",
         "net.ipv4.tcp_mem",
     ),
     count(
         "sysctl.tcp_slow_start_after_idle",
         plain!(|r| setting(r, "net.ipv4.tcp_slow_start_after_idle", 0)),
-        "Whether a connection begins slowly again after it was idle: 1 if so.",
+        "Whether a connection returns to slow start after an idle period: 1 if so.",
         "net.ipv4.tcp_slow_start_after_idle",
     ),
     count(
         "sysctl.tcp_mtu_probing",
         plain!(|r| setting(r, "net.ipv4.tcp_mtu_probing", 0)),
-        "Whether the size of packets that a path takes is probed: 0 never, 1 once packets vanish, 2 always.",
+        "Whether TCP probes the path MTU: 0 never, 1 after a blackhole is detected, 2 always.",
         "net.ipv4.tcp_mtu_probing",
     ),
     count(
         "looks.unseen",
         plain!(|r| around(r)?.unseen()),
-        "Things that could not be seen: tables, namespaces, processes, counters.",
-        "looks",
+        "Number of tables, namespaces, processes or counters that could not be read.",
+        "sockdiag doctor",
     ),
 ];
 
@@ -268,27 +268,27 @@ pub(super) const PROCESS: &[Field] = &[
     Field::new(
         "process.id",
         plain!(|r| Some(around(r)?.descriptors()?.pid)),
-        "Process that the row is about.",
+        "PID of the diagnosed process.",
         "/proc/PID",
     )
     .needs(Needs::AROUND),
     Field::new(
         "process.name",
         text!(|r| Some(around(r)?.descriptors()?.comm)),
-        "Name of the process that the row is about.",
+        "Command name of the diagnosed process.",
         "/proc/PID/comm",
     )
     .needs(Needs::AROUND),
     count(
         "process.fds",
         plain!(|r| Some(around(r)?.descriptors()?.open)),
-        "Descriptors that the process has open.",
+        "File descriptors that the process has open.",
         "/proc/PID/fd",
     ),
     count(
         "process.fds_most",
         plain!(|r| around(r)?.descriptors()?.most),
-        "Descriptors that the process may have open.",
+        "Limit of open file descriptors of the process (RLIMIT_NOFILE).",
         "/proc/PID/limits",
     ),
     part(
@@ -297,7 +297,7 @@ pub(super) const PROCESS: &[Field] = &[
             let descriptors = around(r)?.descriptors()?;
             share(descriptors.open, descriptors.most? as f64)
         }),
-        "Share of the descriptors that a process may have that it has open.",
+        "Open file descriptors of the process as a share of its limit.",
         "/proc/PID/fd, /proc/PID/limits",
     ),
 ];

@@ -19,7 +19,7 @@ use crate::number::{put_i64, put_signed};
 pub(super) const STORAGES: &[Field] = &[Field::new(
     "bpf.storages",
     plain!(|r| Some(r.socket.attrs()?.bpf_storages()?.count() as u64)),
-    "BPF maps that hold a value for the socket; reported only to who may use BPF.",
+    "BPF maps that hold a value for the socket; reported only to users who may use BPF.",
     "INET_DIAG_SK_BPF_STORAGES",
 )
 .gauge(Unit::Count)

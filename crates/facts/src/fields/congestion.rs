@@ -61,7 +61,7 @@ pub(super) const ALGORITHMS: &[Field] = &[
     cc(
         "dctcp.enabled",
         of!(dctcp.enabled),
-        "Whether DCTCP works as such rather than like Reno.",
+        "Whether DCTCP is active; if not, it has fallen back to Reno.",
         "dctcp_enabled",
     )
     .words(FALSE_TRUE)
@@ -71,54 +71,59 @@ pub(super) const ALGORITHMS: &[Field] = &[
     cc(
         "dctcp.ce_state",
         of!(dctcp.ce_state),
-        "Whether the last segment carried a congestion mark.",
+        "Whether the last segment received was marked CE.",
         "dctcp_ce_state",
     )
     .words(FALSE_TRUE)
     .state()
     .text(DCTCP),
-    cc("dctcp.alpha", of!(dctcp.alpha), "Estimated share of marked bytes, in parts of 1024.", "dctcp_alpha")
-        .gauge(Unit::Per1024)
-        .text(DCTCP),
+    cc(
+        "dctcp.alpha",
+        of!(dctcp.alpha),
+        "Estimated share of bytes marked CE, in units of 1/1024.",
+        "dctcp_alpha",
+    )
+    .gauge(Unit::Per1024)
+    .text(DCTCP),
     cc(
         "dctcp.ab_ecn",
         of!(dctcp.ab_ecn),
-        "Bytes acknowledged with a congestion mark in this window.",
+        "Bytes acknowledged with ECN-Echo in the current window.",
         "dctcp_ab_ecn",
     )
     .gauge(Unit::Bytes)
     .text(DCTCP),
-    cc("dctcp.ab_tot", of!(dctcp.ab_tot), "Bytes acknowledged in this window.", "dctcp_ab_tot")
+    cc("dctcp.ab_tot", of!(dctcp.ab_tot), "Bytes acknowledged in the current window.", "dctcp_ab_tot")
         .gauge(Unit::Bytes)
         .text(DCTCP),
+    cc("bbr.bw_bytes_per_s", of!(bbr.bw), "Bottleneck bandwidth estimated by BBR.", "bbr_bw_lo, bbr_bw_hi")
+        .tokens("bw")
+        .gauge(Unit::BytesPerSecond)
+        .shape("bbr:(bw:RATE,mrtt:MS,pacing_gain:N,cwnd_gain:N)")
+        .text(Text::Custom(fmt_bbr)),
     cc(
-        "bbr.bw_bytes_per_s",
-        of!(bbr.bw),
-        "Bottleneck bandwidth that BBR believes in.",
-        "bbr_bw_lo, bbr_bw_hi",
+        "bbr.min_rtt_us",
+        of!(bbr.min_rtt_us),
+        "Recent minimum round-trip time measured by BBR.",
+        "bbr_min_rtt",
     )
-    .tokens("bw")
-    .gauge(Unit::BytesPerSecond)
-    .shape("bbr:(bw:RATE,mrtt:MS,pacing_gain:N,cwnd_gain:N)")
-    .text(Text::Custom(fmt_bbr)),
-    cc("bbr.min_rtt_us", of!(bbr.min_rtt_us), "Smallest round-trip time that BBR saw lately.", "bbr_min_rtt")
-        .tokens("mrtt")
-        .none(NO_MIN_RTT)
-        .gauge(Unit::Microseconds)
-        .text(BBR),
-    cc("bbr.pacing_gain", of!(bbr.pacing_gain), "Factor that BBR paces with.", "bbr_pacing_gain")
+    .tokens("mrtt")
+    .none(NO_MIN_RTT)
+    .gauge(Unit::Microseconds)
+    .text(BBR),
+    cc("bbr.pacing_gain", of!(bbr.pacing_gain), "Pacing gain of BBR.", "bbr_pacing_gain")
         .gauge(Unit::Per256)
         .text(BBR),
-    cc("bbr.cwnd_gain", of!(bbr.cwnd_gain), "Factor that BBR sizes the window with.", "bbr_cwnd_gain")
+    cc("bbr.cwnd_gain", of!(bbr.cwnd_gain), "Congestion window gain of BBR.", "bbr_cwnd_gain")
         .gauge(Unit::Per256)
         .text(BBR),
-    cc("vegas.enabled", of!(vegas.enabled), "Whether Vegas acts now.", "tcpv_enabled")
+    cc("vegas.enabled", of!(vegas.enabled), "Whether Vegas is currently active.", "tcpv_enabled")
         .words(FALSE_TRUE)
         .state(),
     cc(
         "vegas.rttcnt",
         of!(vegas.rttcnt),
-        "Round-trip times that Vegas measured in this window.",
+        "Round-trip time samples taken by Vegas in the current window.",
         "tcpv_rttcnt",
     )
     .gauge(Unit::Count)
@@ -126,7 +131,7 @@ pub(super) const ALGORITHMS: &[Field] = &[
     cc(
         "vegas.rtt_us",
         of!(vegas.rtt_us),
-        "Round-trip time that Vegas goes by; ss derives `send` from it.",
+        "Round-trip time used by Vegas; ss computes `send` from it.",
         "tcpv_rtt",
     )
     .none(NO_VEGAS_RTT)
@@ -136,7 +141,7 @@ pub(super) const ALGORITHMS: &[Field] = &[
         "vegas.minrtt_us",
         // Other algorithms that send this structure have all ones here before they measure.
         plain!(|r| r.socket.attrs()?.vegas()?.minrtt_us().filter(|rtt| *rtt != u32::MAX)),
-        "Smallest round-trip time that Vegas measured.",
+        "Minimum round-trip time measured by Vegas.",
         "tcpv_minrtt",
     )
     .none(NO_VEGAS_RTT)

@@ -86,8 +86,7 @@ pub(super) const fn looked(
 
 /// The error of a field of two observations.
 const fn error(name: &'static str, read: Read, source: &'static str, unit: Unit, keep: Needs) -> Field {
-    const DOC: &str =
-        "Most that the value of the name before _error may be off, since a dump is not an instant.";
+    const DOC: &str = "Maximum error of the field named before _error, because a dump is not instantaneous.";
     looked(name, read, DOC, source, unit, keep).size()
 }
 
@@ -126,63 +125,63 @@ macro_rules! estimates {
 /// Rates and shares of the time between two observations.
 pub(super) const ESTIMATES: &[Field] = estimates! {
     "rate.bytes_sent_per_s",
-    "Bytes of data sent in a second, those sent again included, and those that a full queue of the device refused: \
-     D(bytes_sent) / T.",
-    "tcpi_bytes_sent at two looks", BytesPerSecond, Needs::KEEP_BYTES_SENT,
+    "Data bytes sent per second, including retransmissions and data refused by a full device queue: D(bytes_sent) / \
+     T.",
+    "tcpi_bytes_sent in two samples", BytesPerSecond, Needs::KEEP_BYTES_SENT,
     |r| rate(r, Counter::BytesSent);
 
     "rate.bytes_received_per_s",
-    "Bytes received in order in a second: D(bytes_received) / T.",
-    "tcpi_bytes_received at two looks", BytesPerSecond, Needs::KEEP_BYTES_RECEIVED,
+    "Bytes received in order per second: D(bytes_received) / T.",
+    "tcpi_bytes_received in two samples", BytesPerSecond, Needs::KEEP_BYTES_RECEIVED,
     |r| rate(r, Counter::BytesReceived);
 
     "rate.bytes_acked_per_s",
-    "Bytes that the peer acknowledged in a second: D(bytes_acked) / T.",
-    "tcpi_bytes_acked at two looks", BytesPerSecond, Needs::KEEP_BYTES_ACKED,
+    "Bytes acknowledged by the peer per second: D(bytes_acked) / T.",
+    "tcpi_bytes_acked in two samples", BytesPerSecond, Needs::KEEP_BYTES_ACKED,
     |r| rate(r, Counter::BytesAcked);
 
     "rate.segs_out_per_s",
-    "Segments sent in a second: D(segs_out) / T.",
-    "tcpi_segs_out at two looks", PacketsPerSecond, Needs::KEEP_SEGS_OUT,
+    "Segments sent per second: D(segs_out) / T.",
+    "tcpi_segs_out in two samples", PacketsPerSecond, Needs::KEEP_SEGS_OUT,
     |r| rate(r, Counter::SegsOut);
 
     "rate.segs_in_per_s",
-    "Segments received in a second: D(segs_in) / T.",
-    "tcpi_segs_in at two looks", PacketsPerSecond, Needs::KEEP_SEGS_IN,
+    "Segments received per second: D(segs_in) / T.",
+    "tcpi_segs_in in two samples", PacketsPerSecond, Needs::KEEP_SEGS_IN,
     |r| rate(r, Counter::SegsIn);
 
     "rate.retrans_per_s",
-    "Segments sent again in a second: D(total_retrans) / T.",
-    "tcpi_total_retrans at two looks", PacketsPerSecond, Needs::KEEP_TOTAL_RETRANS,
+    "Segments retransmitted per second: D(total_retrans) / T.",
+    "tcpi_total_retrans in two samples", PacketsPerSecond, Needs::KEEP_TOTAL_RETRANS,
     |r| rate(r, Counter::TotalRetrans);
 
     "goodput_bytes_per_s",
-    "Bytes that arrived for good in a second, in both directions: (D(bytes_acked) + D(bytes_received)) / T.",
-    "tcpi_bytes_acked, tcpi_bytes_received at two looks", BytesPerSecond,
+    "Bytes acknowledged or received in order per second, both directions: (D(bytes_acked) + D(bytes_received)) / T.",
+    "tcpi_bytes_acked, tcpi_bytes_received in two samples", BytesPerSecond,
     Needs::KEEP_BYTES_ACKED.union(Needs::KEEP_BYTES_RECEIVED),
     |r| goodput(r);
 
     "share.app",
-    "Share of the time in which there was nothing to send or to be acknowledged, so that the application \
-     was the limit: 1 - D(busy_time) / T. Absent of a socket that never sent data.",
-    "tcpi_busy_time at two looks, tcpi_data_segs_out", Share, Needs::KEEP_BUSY_TIME,
+    "Share of the time limited by the application, with nothing to send and nothing unacknowledged: \
+     1 - D(busy_time) / T. Absent for a socket that never sent data.",
+    "tcpi_busy_time in two samples, tcpi_data_segs_out", Share, Needs::KEEP_BUSY_TIME,
     |r| app_share(r);
 
     "share.network",
-    "Share of the time in which the congestion window was the limit, or data was on its way: \
-     (D(busy_time) - D(rwnd_limited) - D(sndbuf_limited)) / T.",
-    "tcpi_busy_time, tcpi_rwnd_limited, tcpi_sndbuf_limited at two looks", Share,
+    "Share of the time limited by the congestion window or with data in flight: (D(busy_time) - D(rwnd_limited) - \
+     D(sndbuf_limited)) / T.",
+    "tcpi_busy_time, tcpi_rwnd_limited, tcpi_sndbuf_limited in two samples", Share,
     Needs::KEEP_BUSY_TIME.union(Needs::KEEP_RWND_LIMITED).union(Needs::KEEP_SNDBUF_LIMITED),
     |r| share(r, Counter::BusyTime, &[Counter::RwndLimited, Counter::SndbufLimited]);
 
     "share.receiver",
-    "Share of the time in which the window of the peer was the limit: D(rwnd_limited) / T.",
-    "tcpi_rwnd_limited at two looks", Share, Needs::KEEP_RWND_LIMITED,
+    "Share of the time limited by the peer's receive window: D(rwnd_limited) / T.",
+    "tcpi_rwnd_limited in two samples", Share, Needs::KEEP_RWND_LIMITED,
     |r| share(r, Counter::RwndLimited, &[]);
 
     "share.sndbuf",
-    "Share of the time in which our send buffer was the limit: D(sndbuf_limited) / T.",
-    "tcpi_sndbuf_limited at two looks", Share, Needs::KEEP_SNDBUF_LIMITED,
+    "Share of the time limited by the local send buffer: D(sndbuf_limited) / T.",
+    "tcpi_sndbuf_limited in two samples", Share, Needs::KEEP_SNDBUF_LIMITED,
     |r| share(r, Counter::SndbufLimited, &[]);
 };
 
@@ -191,9 +190,9 @@ pub(super) const RATIOS: &[Field] = &[
     looked(
         "ratio.retransmit",
         plain!(|r| retransmit_ratio(r)),
-        "Part of the bytes sent that were sent again: D(bytes_retrans) / D(bytes_sent); before Linux 4.19 of the \
-         segments with data: D(total_retrans) / D(data_segs_out).  Absent where nothing was sent.",
-        "tcpi_bytes_retrans, tcpi_bytes_sent at two looks",
+        "Share of the bytes sent that were retransmissions: D(bytes_retrans) / D(bytes_sent); before Linux 4.19, of \
+         the data segments: D(total_retrans) / D(data_segs_out).  Absent if nothing was sent.",
+        "tcpi_bytes_retrans, tcpi_bytes_sent in two samples",
         Unit::Share,
         Needs::KEEP_BYTES_RETRANS
             .union(Needs::KEEP_BYTES_SENT)
@@ -203,9 +202,9 @@ pub(super) const RATIOS: &[Field] = &[
     looked(
         "ratio.spurious",
         plain!(|r| ratio(gain(r, Counter::DsackDups)?, gain(r, Counter::TotalRetrans)?)),
-        "Part of the segments sent again that the peer had already: D(dsack_dups) / D(total_retrans).  Absent \
-         where nothing was sent again.",
-        "tcpi_dsack_dups, tcpi_total_retrans at two looks",
+        "Share of the retransmitted segments that the peer already had: D(dsack_dups) / D(total_retrans).  Absent \
+         if nothing was retransmitted.",
+        "tcpi_dsack_dups, tcpi_total_retrans in two samples",
         Unit::Share,
         Needs::KEEP_DSACK_DUPS.union(Needs::KEEP_TOTAL_RETRANS),
     ),
@@ -247,21 +246,21 @@ pub(super) const ONE_LOOK: &[Field] = &[
     told(
         "delay.queue_us",
         plain!(|r| round_trips(r).map(|(rtt, least)| rtt.saturating_sub(least))),
-        "Time that packets wait in queues on the way, as far as it can be told: rtt - min_rtt.",
+        "Estimated queueing delay on the path: rtt - min_rtt.",
         "tcpi_rtt, tcpi_min_rtt",
         Unit::Microseconds,
     ),
     told(
         "bdp_bytes",
         plain!(|r| Some((delivery_rate(r)? as f64 * f64::from(round_trips(r)?.1) / 1e6) as u64)),
-        "Bytes that the path holds without a queue: delivery_rate * min_rtt.",
+        "Bandwidth-delay product of the path: delivery_rate * min_rtt.",
         "tcpi_delivery_rate, tcpi_min_rtt",
         Unit::Bytes,
     ),
     told(
         "notsent_us",
         plain!(|r| notsent_us(r)),
-        "Time that sending what waits in our own buffer will take: notsent_bytes / delivery_rate.",
+        "Time needed to send the unsent data in the send buffer: notsent_bytes / delivery_rate.",
         "tcpi_notsent_bytes, tcpi_delivery_rate",
         Unit::Microseconds,
     ),
@@ -271,7 +270,7 @@ pub(super) const ONE_LOOK: &[Field] = &[
             let info = r.socket.tcp_info().filter(|_| is_connection(r))?;
             Some(info.last_data_sent_ms()?.min(info.last_data_recv_ms()?))
         }),
-        "Time since data was sent or arrived, whichever is less: min(last_data_sent, last_data_recv).",
+        "Time since data was last sent or received: min(last_data_sent, last_data_recv).",
         "tcpi_last_data_sent, tcpi_last_data_recv",
         Unit::Milliseconds,
     )
@@ -282,10 +281,10 @@ pub(super) const ONE_LOOK: &[Field] = &[
 pub(super) const PORTS: &[Field] = &[Field::new(
     "ports.used_share",
     plain!(|r| Some(r.names.ports?.share())),
-    "Share of the ephemeral ports that are in use from the socket's local address towards its remote address and \
-     port: local ports of the range that TCP connections between these have, in any state, TIME-WAIT included, \
-     each once / size of the range less the reserved ones. At 1 no more connections can be made there. Absent where \
-     the socket's own port is none of the range.",
+    "Share of the ephemeral ports in use from the socket's local address to its remote address and port: distinct \
+     local ports in the range used by TCP connections between them, in any state including TIME-WAIT, / size of the \
+     range without the reserved ports. At 1, no further connection can be opened there. Absent if the socket's own \
+     port is outside the range.",
     "idiag_src, idiag_sport, idiag_dst, idiag_dport of all TCP sockets of the namespace; ip_local_port_range, \
      ip_local_reserved_ports",
 )
@@ -297,10 +296,10 @@ pub(super) const AGE: &[Field] = &[
     Field::new(
         "age_ms",
         plain!(|r| r.past?.age_ms()),
-        "Time since the socket was first seen: now - first_seen. It is its age, but for the time between two \
-         looks, where age_opening_seen says so, and else the least that it can be. Absent of a socket that was seen \
-         at its end alone.",
-        "looks since the first",
+        "Time since the socket was first seen: now - first_seen. If age_opening_seen is true, this is its age to \
+         within one sampling interval; otherwise it is a lower bound. Absent for a socket that was seen only at its \
+         end.",
+        "samples since the first",
     )
     .gauge(Unit::Milliseconds)
     .needs(Needs::TWO_LOOKS)
@@ -308,25 +307,25 @@ pub(super) const AGE: &[Field] = &[
     Field::new(
         "age_opening_seen",
         plain!(|r| Some(r.past?.opening_seen)),
-        "Whether the socket opened between two looks; else it was there at the first one.",
-        "looks since the first",
+        "Whether the socket opened between two samples; if not, it already existed at the first sample.",
+        "samples since the first",
     )
     .state()
     .needs(Needs::TWO_LOOKS),
     Field::new(
         "socket.ended",
         word!(ENDINGS, |r| Some(ending(r)?.word())),
-        "How the socket ended, of one that did; of any other it is absent. closed-by-us, closed-by-peer: in \
-         order, and who closed first, where that shows: in the state that was seen last, in that no FIN arrived, or in \
-         that one side of the connection is left in TIME-WAIT. closed: in order; of a connection from another machine, \
-         of which no TIME-WAIT is left here, mostly the peer closed first. reset: by either side. timeout: what was sent again was not \
-         answered any more. aborted: we gave it up without a goodbye (SO_LINGER of no time). What ss -K \
-         destroyed, or a program closed with data unread, is reset or timeout, as the kernel does not tell the error. failed: it was never connected, as the \
-         connection was refused, not answered or given up. ended: its last row leaves open how, as of a short connection that \
-         this side made and the other reset.",
+        "How the socket ended; absent if it has not. closed-by-us, closed-by-peer: closed in order, and which side \
+         closed first, judged by the last state seen, the absence of a FIN from the peer, or the side left in \
+         TIME-WAIT. closed: closed in order, by an unknown side; for a connection from another machine with no \
+         TIME-WAIT left here, usually the peer. reset: by either side. timeout: retransmissions or probes were no \
+         longer answered. aborted: dropped by this side without a FIN (SO_LINGER with zero timeout). A socket \
+         destroyed by ss -K, or closed with unread data, is reset or timeout, as the kernel does not report the \
+         error. failed: never connected: refused, unanswered or given up. ended: the last report does not show how, \
+         as for a short connection that this side opened and the peer reset.",
         "SKNLGRP_INET_TCP_DESTROY: tcpi_bytes_acked + idiag_wqueue - (tcpi_bytes_sent - tcpi_bytes_retrans) - \
-         tcpi_notsent_bytes, tcpi_delivered, tcpi_retransmits, tcpi_probes, tcpi_snd_wnd, tcpi_min_rtt; the state in \
-         which it was seen last, D(bytes_received) since, and a look-up of what is left of it in TIME-WAIT",
+         tcpi_notsent_bytes, tcpi_delivered, tcpi_retransmits, tcpi_probes, tcpi_snd_wnd, tcpi_min_rtt; the last \
+         state seen, D(bytes_received) since then, and a lookup of a remaining TIME-WAIT socket",
     )
     .state()
     .needs(LOOKS)

@@ -22,7 +22,7 @@ pub(super) const FOUND: &[Field] = &[
     Field::new(
         "doctor.severity",
         plain!(|r| Some(found(r)?.severity)),
-        "How bad the worst finding of the socket is.",
+        "Severity of the socket's worst finding.",
         SOURCE,
     )
     .words(SEVERITIES)
@@ -30,14 +30,14 @@ pub(super) const FOUND: &[Field] = &[
     Field::new(
         "doctor.finding",
         text!(|r| Some(found(r)?.id.as_bytes())),
-        "The worst finding of the socket, by its id: sockdiag doctor --explain ID says more.",
+        "ID of the socket's worst finding; sockdiag doctor --explain ID describes it.",
         SOURCE,
     )
     .needs(Needs::FINDINGS),
     Field::new(
         "doctor.findings",
         plain!(|r| Some(found(r)?.count)),
-        "How many findings the socket has part in.",
+        "Number of findings that involve the socket.",
         SOURCE,
     )
     .gauge(Unit::Count)

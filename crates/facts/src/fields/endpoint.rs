@@ -22,8 +22,8 @@ pub(super) const IDENTITY: &[Field] = &[
     Field::new(
         "socket.netid",
         word!(NETIDS, |r| Some(netid(r.socket))),
-        "Kind of socket: the protocol or type by the name that ss gives it.",
-        "idiag protocol, INET_DIAG_PROTOCOL; the type of other families",
+        "Kind of socket: its protocol or type, as ss names it.",
+        "idiag protocol, INET_DIAG_PROTOCOL; socket type for other families",
     )
     .spelled(&Spelling::Groups(netid_group))
     .tokens("netid")
@@ -38,7 +38,7 @@ pub(super) const IDENTITY: &[Field] = &[
     Field::new(
         "socket.state",
         word!(states::SHOWN_WORDS, |r| Some(state_text(r))),
-        "State of the connection; connectionless sockets are ESTAB or UNCONN, and SMC has more than TCP.",
+        "State of the connection; connectionless sockets are ESTAB or UNCONN, and SMC has more states than TCP.",
         "idiag_state",
     )
     .state()
@@ -54,9 +54,10 @@ pub(super) const IDENTITY: &[Field] = &[
     Field::new(
         "socket.recv_q",
         plain!(|r| amount(r.socket.told_recv_q()?)),
-        "What waits to be read. TCP: bytes. Unix stream and seqpacket: bytes of all messages; unix datagram: bytes of \
-         the first message alone. UDP, raw, netlink, packet and XDP: memory, more than the bytes of what arrived. \
-         Listener: connections that wait to be accepted. Zero of vsock and SMC, whose queues the kernel does not tell.",
+        "Received data not yet read. TCP: bytes. Unix stream and seqpacket: bytes of all messages; unix datagram: \
+         bytes of the first message only. UDP, raw, netlink, packet and XDP: memory charged, which exceeds the \
+         payload. Listener: connections in the accept queue. Zero for vsock and SMC, whose queues the kernel does \
+         not report.",
         "idiag_rqueue",
     )
     .gauge(Unit::Bytes)
@@ -67,9 +68,9 @@ pub(super) const IDENTITY: &[Field] = &[
     Field::new(
         "socket.send_q",
         plain!(|r| amount(r.socket.told_send_q()?)),
-        "What was sent and is not done with. TCP: bytes not yet acknowledged. UDP, raw, netlink: memory of what has \
-         not left the machine. Unix: memory of what the other end has not read. Listener: how many connections may \
-         wait. Zero of packet, XDP, vsock and SMC sockets, whose queues the kernel does not tell.",
+        "Sent data still queued. TCP: bytes not yet acknowledged. UDP, raw, netlink: memory of data that has not \
+         left the machine. Unix: memory of data that the peer has not read. Listener: limit of the accept queue. \
+         Zero for packet, XDP, vsock and SMC, whose queues the kernel does not report.",
         "idiag_wqueue",
     )
     .gauge(Unit::Bytes)
@@ -80,7 +81,7 @@ pub(super) const IDENTITY: &[Field] = &[
     Field::new(
         "socket.family",
         word!(FAMILY_WORDS, |r| Some(r.socket.family.name())),
-        "Address family, by its word for -f.",
+        "Address family, as named by -f.",
         "idiag_family",
     )
     .group(Groups::COLUMNS),
@@ -114,7 +115,7 @@ pub(super) const NAMES: &[Field] = &[
     Field::new(
         "local.service",
         text!(|r| r.names.local_service),
-        "Name of the local port, unless -n is given.",
+        "Service name of the local port, unless -n is given.",
         "services(5)",
     )
     .needs(Needs::SERVICES)
@@ -123,7 +124,7 @@ pub(super) const NAMES: &[Field] = &[
     Field::new(
         "remote.service",
         text!(|r| r.names.remote_service),
-        "Name of the remote port, unless -n is given.",
+        "Service name of the remote port, unless -n is given.",
         "services(5)",
     )
     .needs(Needs::SERVICES)
@@ -132,7 +133,7 @@ pub(super) const NAMES: &[Field] = &[
     Field::new(
         "local.host",
         text!(|r| r.names.hosts?.host(r.socket.local.addr)),
-        "Name of the local address, where -r asks for it.",
+        "Host name of the local address; resolved only with -r.",
         "getnameinfo(3)",
     )
     .needs(Needs::HOSTS)
@@ -141,7 +142,7 @@ pub(super) const NAMES: &[Field] = &[
     Field::new(
         "remote.host",
         text!(|r| r.names.hosts?.host(r.socket.remote.addr)),
-        "Name of the remote address, where -r asks for it.",
+        "Host name of the remote address; resolved only with -r.",
         "getnameinfo(3)",
     )
     .needs(Needs::HOSTS)
@@ -162,7 +163,7 @@ pub(super) const PROTOCOL: &[Field] = &[
     Field::new(
         "sctp.association",
         plain!(|r| (r.socket.protocol == IPPROTO_SCTP).then_some(r.association)),
-        "Whether it is an association of the endpoint that was listed before it.",
+        "Whether this is an association of the SCTP endpoint listed before it.",
         "idiag_inode",
     )
     .group(Groups::COLUMNS),
@@ -172,7 +173,7 @@ pub(super) const PROTOCOL: &[Field] = &[
 pub(super) const LOCAL_PORT: Field = Field::new(
     "local.port",
     plain!(|r| u32::try_from(r.socket.local.port).ok()),
-    "Port of this end; zero if it has none, all ones if any vsock port will do.",
+    "Local port; zero if there is none, all ones for any vsock port.",
     "idiag_sport",
 )
 .none(0)
@@ -187,8 +188,7 @@ pub(super) const LOCAL_PORT: Field = Field::new(
 pub(super) const REMOTE_ADDR: Field = Field::new(
     "remote.addr",
     plain!(|r| Some(r.socket.remote.addr.one_host())),
-    "Address of the other end; all zero if there is none.  Of an IPv4 host that an IPv6 socket speaks to it is the \
-     IPv4 address.",
+    "Remote address; all zeros if there is none.  For an IPv6 socket with an IPv4 peer, the IPv4 address.",
     "idiag_dst",
 )
 .print_needs(Needs::HOSTS)
@@ -203,7 +203,7 @@ pub(super) const REMOTE_ADDR: Field = Field::new(
 pub(super) const REMOTE_PORT: Field = Field::new(
     "remote.port",
     plain!(|r| u32::try_from(r.socket.remote.port).ok()),
-    "Port of the other end; zero if there is none, all ones of vsock.",
+    "Remote port; if there is none, zero, or all ones for vsock.",
     "idiag_dport",
 )
 .none(0)
@@ -219,8 +219,7 @@ pub(super) const COLUMNS: &[Field] = &[
     Field::new(
         "local.addr",
         plain!(|r| Some(r.socket.local.addr.one_host())),
-        "Address of this end; all zero accepts on every address.  Of an IPv6 socket that speaks IPv4 it is the IPv4 \
-         address.",
+        "Local address; all zeros for any address.  For an IPv6 socket that uses IPv4, the IPv4 address.",
         "idiag_src",
     )
     .print_needs(Needs::HOSTS)
@@ -241,7 +240,7 @@ pub(super) const COLUMNS: &[Field] = &[
     Field::new(
         "local.mapped_addr",
         plain!(|r| mapped(r.socket.local.addr)),
-        "Address of this end as an IPv6 socket holds it, where that is an IPv4 address (::ffff:10.0.0.1).",
+        "Local address in IPv4-mapped form (::ffff:10.0.0.1), for an IPv6 socket that uses IPv4.",
         "idiag_src",
     )
     .group(Groups::COLUMNS)
@@ -249,7 +248,7 @@ pub(super) const COLUMNS: &[Field] = &[
     Field::new(
         "remote.mapped_addr",
         plain!(|r| mapped(r.socket.remote.addr)),
-        "Address of the other end as an IPv6 socket holds it, where that is an IPv4 address (::ffff:10.0.0.1).",
+        "Remote address in IPv4-mapped form (::ffff:10.0.0.1), for an IPv6 socket that uses IPv4.",
         "idiag_dst",
     )
     .group(Groups::COLUMNS)

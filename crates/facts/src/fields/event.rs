@@ -11,14 +11,14 @@ pub(super) const EVENT: &[Field] = &[
     Field::new(
         "event.time",
         text!(|r| Some(r.names.arrival?.text.as_bytes())),
-        "When the message arrived that the socket was destroyed (-E), in UTC.",
+        "Time when the socket's destroy event was received (-E), in UTC.",
         "clock_gettime(2)",
     )
     .group(Groups::IDENTITY),
     Field::new(
         "event.time_unix_ns",
         plain!(|r| Some(r.names.arrival?.unix_ns)),
-        "The same in nanoseconds since 1970.",
+        "Time when the socket's destroy event was received (-E), in nanoseconds since 1970.",
         "clock_gettime(2)",
     )
     .wide()

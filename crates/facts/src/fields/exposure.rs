@@ -129,7 +129,7 @@ pub(super) const EXPOSURE: &[Field] = &[
     Field::new(
         "listen.accepts",
         word!(ACCEPTS, |r| accepts(r)),
-        "IP versions that a listener takes.",
+        "IP versions that a listener accepts.",
         "idiag_family, idiag_src, INET_DIAG_SKV6ONLY",
     )
     .group(Groups::EXPOSURE)
@@ -143,7 +143,7 @@ pub(super) const EXPOSURE: &[Field] = &[
     Field::new(
         "listen.scope",
         word!(SCOPES, |r| Some(Scope::of(accepting(r)?)?.name())),
-        "Kind of the address that a listener is bound to; ss prints any(private) for any where listen.reach is private.",
+        "Scope of the address that a listener is bound to; for any, ss adds listen.reach, such as any(private).",
         "idiag_src",
     )
     .group(Groups::EXPOSURE)
@@ -152,8 +152,8 @@ pub(super) const EXPOSURE: &[Field] = &[
     Field::new(
         "listen.reach",
         word!(SCOPES, |r| Some(reach(r)?.name())),
-        "Farthest scope from which a listener can be reached: its own, or for any the farthest among the \
-         addresses of its interface or, unbound, of its namespace. Firewalls are not considered.",
+        "Widest scope from which a listener can be reached: its own scope, or, for any, the widest among the \
+         addresses of its interface or, if unbound, of its namespace. Firewalls are not considered.",
         "idiag_src, idiag_if, RTM_GETADDR",
     )
     .needs(Needs::ADDRESSES)
@@ -162,7 +162,7 @@ pub(super) const EXPOSURE: &[Field] = &[
     Field::new(
         "listen.backlog",
         plain!(|r| r.socket.told_recv_q().filter(|_| is_listening(r.socket))),
-        "Connections that wait to be accepted.",
+        "Connections in the accept queue.",
         "idiag_rqueue, UNIX_DIAG_RQLEN",
     )
     .gauge(Unit::Count)
@@ -182,7 +182,8 @@ pub(super) const EXPOSURE: &[Field] = &[
     Field::new(
         "listen.backlog_limit",
         plain!(|r| r.socket.told_send_q().filter(|_| is_listening(r.socket))),
-        "How many connections may wait, less one: the argument of listen(2), bounded by net.core.somaxconn.",
+        "Limit of the accept queue: the backlog of listen(2), capped by net.core.somaxconn. The queue holds one \
+         connection more.",
         "idiag_wqueue, UNIX_DIAG_RQLEN",
     )
     .gauge(Unit::Count)
@@ -195,8 +196,8 @@ pub(super) const EXPOSURE: &[Field] = &[
             let (recv_q, send_q) = (r.socket.told_recv_q()?, r.socket.told_send_q()?);
             (is_listening(r.socket) && send_q > 0).then(|| f64::from(recv_q) / f64::from(send_q))
         }),
-        "Share of the limit that waits to be accepted. Above 1 new connections are dropped: the kernel takes one more \
-         than the limit, so at 1 there is room for one.",
+        "Accept queue length as a share of its limit. Above 1, new connections are dropped: the kernel queues one \
+         more than the limit, so at 1 there is room for one.",
         "idiag_rqueue, idiag_wqueue, UNIX_DIAG_RQLEN",
     )
     .gauge(Unit::Share)

@@ -24,7 +24,7 @@ pub(super) const TIMER: &[Field] = &[
     Field::new(
         "timer.kind",
         word!(TIMERS, |r| timer_name(r.socket.protocol, r.socket.timer.kind)),
-        "What the socket waits for: retransmission, keepalive, time-wait, zero-window probe, delayed ack.",
+        "Timer that is running: retransmission, keepalive, TIME-WAIT, zero-window probe, delayed ACK.",
         "idiag_timer",
     )
     .state()
@@ -35,7 +35,7 @@ pub(super) const TIMER: &[Field] = &[
     Field::new(
         "timer.expires_ms",
         plain!(|r| (r.socket.timer.kind != 0).then_some(r.socket.timer.expires_ms)),
-        "Time until the timer fires.",
+        "Time until the timer expires.",
         "idiag_expires",
     )
     .gauge(Unit::Milliseconds)
@@ -46,7 +46,7 @@ pub(super) const TIMER: &[Field] = &[
     Field::new(
         "timer.retrans",
         plain!(|r| (r.socket.timer.kind != 0).then_some(r.socket.timer.retrans)),
-        "Retransmissions or probes that went unanswered.",
+        "Unanswered retransmissions or probes.",
         "idiag_retrans",
     )
     .gauge(Unit::Count)
@@ -58,8 +58,8 @@ pub(super) const TIMER: &[Field] = &[
 /// The owner.
 pub(super) const UID: Field =
     Field::new("socket.uid", plain!(|r| uid(r.socket)), 
-        "User that owns the socket; the one of its processes is process.uid, as which --columns reads uid beside pid \
-         and comm.", "idiag_uid")
+        "User who owns the socket. The processes' user is process.uid, which --columns uses for uid beside pid and \
+         comm.", "idiag_uid")
         .needs(Needs::OWNER)
         .group(Groups::EXTENDED.union(Groups::IDENTITY))
         .spelled(&Spelling::User)
@@ -70,7 +70,8 @@ pub(super) const UID: Field =
 pub(super) const USER: Field = Field::new(
     "socket.user",
     text!(|r| Some(r.names.identities?.user(uid(r.socket)?)?)),
-    "Name of the user that owns the socket; that of its processes is process.user, as user beside pid and comm.",
+    "Name of the user who owns the socket. The processes' user is process.user, which --columns uses for user \
+     beside pid and comm.",
     "idiag_uid, passwd(5)",
 )
 .needs(Needs::USERS.union(Needs::OWNER))
@@ -105,7 +106,7 @@ pub(super) const COOKIE: Field = Field::new(
     // The model has zero for a missing cookie, which the kernel never assigns.  Text of /proc
     // contains a hashed address instead.
     plain!(|r| Some(r.socket.cookie).filter(|_| r.socket.origin.kind != SourceKind::Proc), unless 0),
-    "The kernel's identity of the socket, never used twice until reboot.",
+    "Kernel identifier of the socket, never reused until reboot.",
     "idiag_cookie",
 )
 .wide()
@@ -143,7 +144,7 @@ pub(super) const EXTENDED: &[Field] = &[
     Field::new(
         "proc.opt",
         text!(|r| r.socket.proc_line().map(|line| line.rest()).filter(|rest| !rest.is_empty())),
-        "What a line of /proc/net/tcp says behind the fields that ss knows.",
+        "Rest of the /proc/net/tcp line, after the fields that ss parses.",
         "/proc/net/tcp",
     )
     .group(Groups::EXTENDED)
@@ -158,7 +159,7 @@ pub(super) const EXTENDED: &[Field] = &[
     Field::new(
         "socket.mark",
         plain!(|r| r.socket.attrs()?.mark()),
-        "Firewall mark (SO_MARK); reported only to who may administer the network.",
+        "Firewall mark (SO_MARK); reported only with CAP_NET_ADMIN.",
         "INET_DIAG_MARK",
     )
     .none(0)
@@ -175,7 +176,7 @@ pub(super) const EXTENDED: &[Field] = &[
     Field::new(
         "cgroup.id",
         plain!(|r| r.socket.attrs()?.cgroup_id()),
-        "Id of the cgroup v2 that the socket was made in; -e prints its path.",
+        "ID of the cgroup v2 that the socket was created in; -e prints its path.",
         "INET_DIAG_CGROUP_ID",
     )
     .none(0)
@@ -282,7 +283,7 @@ pub(super) const TOS: &[Field] = &[
     Field::new(
         "socket.class_id",
         plain!(|r| r.socket.attrs()?.class_id()),
-        "Class of the net_cls cgroup, or the socket's priority if it has none.",
+        "Class ID of the net_cls cgroup, or the socket's priority if there is none.",
         "INET_DIAG_CLASS_ID",
     )
     .needs(Needs::TCLASS)
@@ -328,7 +329,7 @@ const OPTION_NAMES: Field = Field::new(
             }
         })))
     }),
-    "Names of the options that are set.",
+    "Names of the socket options that are set.",
     "INET_DIAG_SOCKOPT",
 )
 .needs(Needs::UNASKED)
@@ -337,7 +338,7 @@ const OPTION_NAMES: Field = Field::new(
 const OPTIONS: Field = Field::new(
     "socket.options",
     plain!(|r| Some(r.socket.attrs()?.sockopt()?.bits())),
-    "Options that are set.",
+    "Socket options that are set.",
     "INET_DIAG_SOCKOPT",
 )
 .needs(Needs::UNASKED)

@@ -125,11 +125,11 @@ const CUMULATIVE_DOCS: &[&str] = &[
     "Packets dropped",
     "Messages dropped",
     "Times that",
-    "Rounds through",
+    "wraparounds",
     "Bytes sent,",
-    "Bytes sent again",
+    "Bytes retransmitted",
     "Bytes received",
-    "reached the peer",
+    "delivered to the peer",
     "Segments sent,",
     "Segments received",
     "Packets sent.",
@@ -138,12 +138,12 @@ const CUMULATIVE_DOCS: &[&str] = &[
     "chunks received.",
     "acknowledgements sent.",
     "acknowledgements received.",
-    "that was seen",
-    "that were seen",
-    "that arrived",
+    "events detected",
+    "reported by the peer (DSACK)",
+    "received out of order",
 ];
 /// Words in descriptions of amounts at one instant, despite the words above.
-const INSTANT_DOCS: &[&str] = &["not yet", "lately", "Time since", "Memory of", "Size of", "Whether"];
+const INSTANT_DOCS: &[&str] = &["not yet", "Recent", "Time since", "Memory of", "Size of", "Whether"];
 
 #[test]
 fn a_number_that_only_goes_up_is_a_counter() {

@@ -141,8 +141,8 @@ const fn of_one(
 pub(super) const LISTENER: Field = of_one(
     "listener.queue_share",
     plain!(|r| queue_share(r)),
-    "Share of the accept queue that is taken: recv_q / (send_q + 1). The kernel takes one connection more than the \
-     limit; at 1 it drops the next.",
+    "Share of the accept queue in use: recv_q / (send_q + 1). The kernel queues one connection more than the limit; \
+     at 1 it drops the next.",
     "idiag_rqueue, idiag_wqueue, UNIX_DIAG_RQLEN",
     Unit::Share,
 );
@@ -153,15 +153,14 @@ pub(super) const MEMORIES: &[Field] = &[
     of_one(
         "listener.next_place",
         plain!(|r| r.socket.told_recv_q().filter(|_| is_listener(r)).map(|waits| u64::from(waits) + 1)),
-        "Place in the accept queue that the next connection will get: recv_q + 1.",
+        "Position that the next connection will get in the accept queue: recv_q + 1.",
         "idiag_rqueue, UNIX_DIAG_RQLEN",
         Unit::Count,
     ),
     of_one(
         "socket.recv_share",
         plain!(|r| memory_share(r, r.socket.sk_mem_info()?.rmem_alloc(), r.socket.sk_mem_info()?.rcvbuf())),
-        "Share of the receive buffer that is taken by what waits to be read, its bookkeeping included: rmem_alloc / \
-         rcvbuf.",
+        "Share of the receive buffer used by unread data, overhead included: rmem_alloc / rcvbuf.",
         "SK_MEMINFO_RMEM_ALLOC, SK_MEMINFO_RCVBUF",
         Unit::Share,
     )
@@ -170,7 +169,7 @@ pub(super) const MEMORIES: &[Field] = &[
     of_one(
         "socket.send_share",
         plain!(|r| memory_share(r, r.socket.sk_mem_info()?.wmem_queued(), r.socket.sk_mem_info()?.sndbuf())),
-        "Share of the send buffer that is taken: wmem_queued / sndbuf.",
+        "Share of the send buffer in use: wmem_queued / sndbuf.",
         "SK_MEMINFO_WMEM_QUEUED, SK_MEMINFO_SNDBUF",
         Unit::Share,
     )
@@ -179,9 +178,9 @@ pub(super) const MEMORIES: &[Field] = &[
     Field::new(
         "delta.drops",
         plain!(|r| gained(r, Counter::Drops)),
-        "Packets that were discarded on their way into the socket since the look before: D(drops). Of a TCP listener not \
-         only connections that its queue had no room for: resets of clients count, too.",
-        "SK_MEMINFO_DROPS at two looks",
+        "Received packets that the socket dropped since the previous sample: D(drops). For a TCP listener, not only \
+         connections that overflowed the accept queue: resets from clients count, too.",
+        "SK_MEMINFO_DROPS in two samples",
     )
     .gauge(Unit::Packets)
     .needs(Needs::TWO_LOOKS)
@@ -190,8 +189,8 @@ pub(super) const MEMORIES: &[Field] = &[
     Field::new(
         "delta.drops_per_min",
         plain!(|r| Some((gained(r, Counter::Drops)? as f64 * 60.0 / seconds(r)?).round())),
-        "The same in a minute: 60 s * D(drops) / T.",
-        "SK_MEMINFO_DROPS at two looks",
+        "Received packets that the socket dropped per minute: 60 s * D(drops) / T.",
+        "SK_MEMINFO_DROPS in two samples",
     )
     .gauge(Unit::Count)
     .needs(Needs::TWO_LOOKS)
@@ -200,8 +199,8 @@ pub(super) const MEMORIES: &[Field] = &[
     Field::new(
         "delta.recv_q_bytes",
         plain!(|r| recv_q_gain(r)),
-        "What waits to be read more than at the look before, less if negative: recv_q - recv_q before.",
-        "idiag_rqueue at two looks",
+        "Growth of the receive queue since the previous sample, negative if it shrank: recv_q - previous recv_q.",
+        "idiag_rqueue in two samples",
     )
     .gauge(Unit::Bytes)
     .needs(Needs::TWO_LOOKS)
@@ -213,14 +212,14 @@ pub(super) const ONE_LOOK: &[Field] = &[
     Field::new(
         "socket.is_local",
         plain!(|r| is_local(r)),
-        "Whether both ends are of this host, as far as addresses tell: the remote address is of loopback, or that of \
-         this end.",
+        "Whether both ends are on this host, judged by addresses: the remote address is loopback or equals the \
+         local one.",
         "idiag_src, idiag_dst",
     ),
     of_one(
         "tcp.rtt_growth",
         plain!(|r| round_trips(r).and_then(|(rtt, least)| share(rtt.into(), least.into()))),
-        "How many times its least the round-trip time is: rtt / min_rtt.",
+        "Round-trip time as a multiple of its minimum: rtt / min_rtt.",
         "tcpi_rtt, tcpi_min_rtt",
         Unit::Share,
     )
@@ -228,7 +227,7 @@ pub(super) const ONE_LOOK: &[Field] = &[
     of_one(
         "tcp.jitter_share",
         plain!(|r| share(r.socket.tcp_info()?.rttvar_us()?.into(), round_trips(r)?.1.into())),
-        "How many times the least round-trip time its deviation is: rttvar / min_rtt.",
+        "Round-trip time deviation as a multiple of the minimum round-trip time: rttvar / min_rtt.",
         "tcpi_rttvar, tcpi_min_rtt",
         Unit::Share,
     )
@@ -236,8 +235,8 @@ pub(super) const ONE_LOOK: &[Field] = &[
     of_one(
         "tcp.peer_window_share",
         plain!(|r| peer_window_share(r)),
-        "Window that the peer announced, as a share of the congestion window: snd_wnd / (snd_cwnd * snd_mss). Below 1 \
-         the peer is the limit.",
+        "Receive window advertised by the peer, as a share of the congestion window: snd_wnd / (snd_cwnd * \
+         snd_mss). Below 1, the peer is the limit.",
         "tcpi_snd_wnd, tcpi_snd_cwnd, tcpi_snd_mss",
         Unit::Share,
     )
@@ -245,7 +244,7 @@ pub(super) const ONE_LOOK: &[Field] = &[
     of_one(
         "tcp.local_queue_share",
         plain!(|r| local_queue_share(r)),
-        "Share of what was sent and is not acknowledged that has not left the host: wmem_alloc / (send_q - notsent).",
+        "Share of the sent, unacknowledged data that is still queued on this host: wmem_alloc / (send_q - notsent).",
         "SK_MEMINFO_WMEM_ALLOC, idiag_wqueue, tcpi_notsent_bytes",
         Unit::Share,
     )
@@ -253,8 +252,8 @@ pub(super) const ONE_LOOK: &[Field] = &[
     of_one(
         "tcp.buffer_bdp_share",
         plain!(|r| buffer_share(r)),
-        "Buffer that a sender may fill, as a share of what the path holds: min(sndbuf / 2, snd_wnd) / (delivery_rate * \
-         min_rtt).",
+        "Smaller of usable send buffer and peer window, as a share of the bandwidth-delay product: min(sndbuf / 2, \
+         snd_wnd) / (delivery_rate * min_rtt).",
         "SK_MEMINFO_SNDBUF, tcpi_snd_wnd, tcpi_delivery_rate, tcpi_min_rtt",
         Unit::Share,
     )
@@ -265,7 +264,7 @@ pub(super) const ONE_LOOK: &[Field] = &[
             let most = r.socket.tcp_info()?.max_pacing_rate().filter(|most| *most != u64::MAX)?;
             share(delivery_rate(r)? as f64, most as f64)
         }),
-        "Delivery rate as a share of the rate that the application allowed: delivery_rate / max_pacing_rate.",
+        "Delivery rate as a share of the application's maximum pacing rate: delivery_rate / max_pacing_rate.",
         "tcpi_delivery_rate, tcpi_max_pacing_rate",
         Unit::Share,
     )
@@ -273,7 +272,7 @@ pub(super) const ONE_LOOK: &[Field] = &[
     of_one(
         "tcp.bbr_share",
         plain!(|r| share(delivery_rate(r)? as f64, r.socket.attrs()?.bbr()?.bw()? as f64)),
-        "Delivery rate as a share of the bandwidth that BBR believes in: delivery_rate / bbr.bw.",
+        "Delivery rate as a share of the bandwidth estimated by BBR: delivery_rate / bbr.bw.",
         "tcpi_delivery_rate, bbr_bw_lo, bbr_bw_hi",
         Unit::Share,
     )
@@ -282,7 +281,7 @@ pub(super) const ONE_LOOK: &[Field] = &[
     of_one(
         "tcp.rcv_wnd_segments",
         plain!(|r| share(r.socket.tcp_info()?.rcv_wnd()?.into(), r.socket.tcp_info()?.rcv_mss()?.into())),
-        "Window that we announce, in segments of the size that arrives: rcv_wnd / rcv_mss.",
+        "Advertised receive window in segments of the estimated receive MSS: rcv_wnd / rcv_mss.",
         "tcpi_rcv_wnd, tcpi_rcv_mss",
         Unit::Packets,
     )
@@ -290,7 +289,7 @@ pub(super) const ONE_LOOK: &[Field] = &[
     of_one(
         "tcp.quiet_ms",
         plain!(|r| quiet_ms(r).filter(|_| is_connection(r))),
-        "Time since anything arrived from the peer: min(last_data_recv, last_ack_recv).",
+        "Time since anything was received from the peer: min(last_data_recv, last_ack_recv).",
         "tcpi_last_data_recv, tcpi_last_ack_recv",
         Unit::Milliseconds,
     )
@@ -299,7 +298,7 @@ pub(super) const ONE_LOOK: &[Field] = &[
     Field::new(
         "tcp.has_options",
         plain!(|r| has_options(r)),
-        "Whether timestamps, selective acknowledgements and scaled windows are all in use.",
+        "Whether timestamps, SACK and window scaling are all in use.",
         "tcpi_options",
     )
     .state()
@@ -312,8 +311,8 @@ macro_rules! gains {
         &[$(looked(
             $name,
             plain!(|r| gained(r, Counter::$counter)),
-            concat!($of, " since the look before."),
-            concat!($source, " at two looks"),
+            concat!($of, " since the previous sample."),
+            concat!($source, " in two samples"),
             Unit::$unit,
             Needs::$keep,
         )),*]
@@ -322,16 +321,16 @@ macro_rules! gains {
 
 /// Gains of connections since the previous observation.
 pub(super) const GAINS: &[Field] = gains! {
-    "delta.bytes_sent" BytesSent Bytes KEEP_BYTES_SENT "Bytes of data sent, repeats included," "tcpi_bytes_sent";
-    "delta.bytes_retrans" BytesRetrans Bytes KEEP_BYTES_RETRANS "Bytes of data sent again" "tcpi_bytes_retrans";
-    "delta.bytes_acked" BytesAcked Bytes KEEP_BYTES_ACKED "Bytes that the peer acknowledged" "tcpi_bytes_acked";
+    "delta.bytes_sent" BytesSent Bytes KEEP_BYTES_SENT "Data bytes sent, retransmissions included," "tcpi_bytes_sent";
+    "delta.bytes_retrans" BytesRetrans Bytes KEEP_BYTES_RETRANS "Data bytes retransmitted" "tcpi_bytes_retrans";
+    "delta.bytes_acked" BytesAcked Bytes KEEP_BYTES_ACKED "Bytes acknowledged by the peer" "tcpi_bytes_acked";
     "delta.bytes_received" BytesReceived Bytes KEEP_BYTES_RECEIVED "Bytes received in order" "tcpi_bytes_received";
-    "delta.data_segs_out" DataSegsOut Packets KEEP_DATA_SEGS_OUT "Segments with data sent" "tcpi_data_segs_out";
-    "delta.retrans" TotalRetrans Packets KEEP_TOTAL_RETRANS "Segments sent again" "tcpi_total_retrans";
-    "delta.dsack_dups" DsackDups Packets KEEP_DSACK_DUPS "Segments that the peer reported as received twice" "tcpi_dsack_dups";
-    "delta.delivered_ce" DeliveredCe Packets KEEP_DELIVERED_CE "Segments that reached the peer with a congestion mark" "tcpi_delivered_ce";
-    "delta.reord_seen" ReordSeen Packets KEEP_REORD_SEEN "Segments that were seen out of order" "tcpi_reord_seen";
-    "delta.rcv_ooopack" RcvOoopack Packets KEEP_RCV_OOOPACK "Segments that arrived out of order" "tcpi_rcv_ooopack";
+    "delta.data_segs_out" DataSegsOut Packets KEEP_DATA_SEGS_OUT "Data segments sent" "tcpi_data_segs_out";
+    "delta.retrans" TotalRetrans Packets KEEP_TOTAL_RETRANS "Segments retransmitted" "tcpi_total_retrans";
+    "delta.dsack_dups" DsackDups Packets KEEP_DSACK_DUPS "Duplicate segments reported by the peer (DSACK)" "tcpi_dsack_dups";
+    "delta.delivered_ce" DeliveredCe Packets KEEP_DELIVERED_CE "Segments delivered to the peer with a CE mark" "tcpi_delivered_ce";
+    "delta.reord_seen" ReordSeen Packets KEEP_REORD_SEEN "Reordering events detected" "tcpi_reord_seen";
+    "delta.rcv_ooopack" RcvOoopack Packets KEEP_RCV_OOOPACK "Segments received out of order" "tcpi_rcv_ooopack";
 };
 
 /// Fields that are derived from two observations of a connection.
@@ -339,8 +338,8 @@ pub(super) const TWO_LOOKS: &[Field] = &[
     looked(
         "rate.bytes_read_per_s",
         plain!(|r| read_rate(r)),
-        "Bytes that the application read in a second: (D(bytes_received) - D(recv_q)) / T.",
-        "tcpi_bytes_received, idiag_rqueue at two looks",
+        "Bytes read by the application per second: (D(bytes_received) - D(recv_q)) / T.",
+        "tcpi_bytes_received, idiag_rqueue in two samples",
         Unit::BytesPerSecond,
         Needs::KEEP_BYTES_RECEIVED.union(Needs::KEEP_RECV_Q),
     ),
@@ -350,8 +349,8 @@ pub(super) const TWO_LOOKS: &[Field] = &[
             let rate = read_rate(r).filter(|rate| *rate > 0.0)?;
             Some((f64::from(r.socket.told_recv_q()?) * 1e6 / rate).round())
         }),
-        "Time that the application takes to read what waits: recv_q / rate.bytes_read. Absent where it reads nothing.",
-        "idiag_rqueue, tcpi_bytes_received at two looks",
+        "Time the application needs to read the receive queue: recv_q / rate.bytes_read. Absent if it reads nothing.",
+        "idiag_rqueue, tcpi_bytes_received in two samples",
         Unit::Microseconds,
         Needs::KEEP_BYTES_RECEIVED.union(Needs::KEEP_RECV_Q),
     ),
@@ -361,8 +360,9 @@ pub(super) const TWO_LOOKS: &[Field] = &[
             let bytes = gained(r, Counter::RcvOoopack)? as f64 * f64::from(r.socket.tcp_info()?.rcv_mss()?);
             share(bytes, gain(r, Counter::BytesReceived)? as f64)
         }),
-        "Part of the data received that arrived out of order, about: D(rcv_ooopack) * rcv_mss / D(bytes_received).",
-        "tcpi_rcv_ooopack, tcpi_rcv_mss, tcpi_bytes_received at two looks",
+        "Approximate share of the received data that arrived out of order: D(rcv_ooopack) * rcv_mss / \
+         D(bytes_received).",
+        "tcpi_rcv_ooopack, tcpi_rcv_mss, tcpi_bytes_received in two samples",
         Unit::Share,
         Needs::KEEP_BYTES_RECEIVED.union(Needs::KEEP_RCV_OOOPACK),
     ),
@@ -373,76 +373,77 @@ pub(super) const TWO_LOOKS: &[Field] = &[
             let segment = f64::from(r.socket.tcp_info()?.rcv_mss().filter(|mss| *mss > 0)?);
             share(dropped, dropped + gain(r, Counter::BytesReceived)? as f64 / segment)
         }),
-        "Part of the segments that came that the socket dropped, about: D(drops) / (D(drops) + D(bytes_received) / \
-         rcv_mss).",
-        "SK_MEMINFO_DROPS, tcpi_bytes_received at two looks, tcpi_rcv_mss",
+        "Approximate share of the received segments that the socket dropped: D(drops) / (D(drops) + \
+         D(bytes_received) / rcv_mss).",
+        "SK_MEMINFO_DROPS, tcpi_bytes_received in two samples, tcpi_rcv_mss",
         Unit::Share,
         Needs::KEEP_DROPS.union(Needs::SKMEMINFO),
     ),
     looked(
         "ratio.congestion_marks",
         plain!(|r| share(gained(r, Counter::DeliveredCe)? as f64, gain(r, Counter::DataSegsOut)? as f64)),
-        "Part of the segments with data that the network marked as congested: D(delivered_ce) / D(data_segs_out).",
-        "tcpi_delivered_ce, tcpi_data_segs_out at two looks",
+        "Share of the data segments sent that the network marked CE: D(delivered_ce) / D(data_segs_out).",
+        "tcpi_delivered_ce, tcpi_data_segs_out in two samples",
         Unit::Share,
         Needs::KEEP_DELIVERED_CE.union(Needs::KEEP_DATA_SEGS_OUT),
     ),
     looked(
         "share.timeouts",
         plain!(|r| share(gained(r, Counter::TotalRtoTime)? as f64 / 1e3, seconds(r)?)),
-        "Share of the time that recovery from retransmission timeouts took, told once it is over: D(total_rto_time) / T.",
-        "tcpi_total_rto_time at two looks",
+        "Share of the time spent recovering from retransmission timeouts, counted once recovery ends: \
+         D(total_rto_time) / T.",
+        "tcpi_total_rto_time in two samples",
         Unit::Share,
         Needs::KEEP_TOTAL_RTO_TIME,
     ),
     looked(
         "share.receiver_of_busy",
         plain!(|r| share(gain(r, Counter::RwndLimited)? as f64, gain(r, Counter::BusyTime)? as f64)),
-        "Share of the busy time in which the window of the peer was the limit: D(rwnd_limited) / D(busy_time).",
-        "tcpi_rwnd_limited, tcpi_busy_time at two looks",
+        "Share of the busy time limited by the peer's receive window: D(rwnd_limited) / D(busy_time).",
+        "tcpi_rwnd_limited, tcpi_busy_time in two samples",
         Unit::Share,
         Needs::KEEP_RWND_LIMITED.union(Needs::KEEP_BUSY_TIME),
     ),
     looked(
         "share.sndbuf_of_busy",
         plain!(|r| share(gain(r, Counter::SndbufLimited)? as f64, gain(r, Counter::BusyTime)? as f64)),
-        "Share of the busy time in which our send buffer was the limit: D(sndbuf_limited) / D(busy_time).",
-        "tcpi_sndbuf_limited, tcpi_busy_time at two looks",
+        "Share of the busy time limited by the local send buffer: D(sndbuf_limited) / D(busy_time).",
+        "tcpi_sndbuf_limited, tcpi_busy_time in two samples",
         Unit::Share,
         Needs::KEEP_SNDBUF_LIMITED.union(Needs::KEEP_BUSY_TIME),
     ),
     looked(
         "tcp.window_use",
         plain!(|r| share(rate(r, Counter::BytesAcked)?.value * f64::from(round_trips(r)?.1) / 1e6, 65_535.0)),
-        "What is on its way, as a share of the largest window that is not scaled: D(bytes_acked) / T * min_rtt / 65535.",
-        "tcpi_bytes_acked at two looks, tcpi_min_rtt",
+        "Data in flight as a share of the largest unscaled window: D(bytes_acked) / T * min_rtt / 65535.",
+        "tcpi_bytes_acked in two samples, tcpi_min_rtt",
         Unit::Share,
         Needs::KEEP_BYTES_ACKED,
     ),
     looked(
         "tcp.rcv_wnd_bdp_share",
         plain!(|r| share(r.socket.tcp_info()?.rcv_wnd()?.into(), received_bdp(r)?)),
-        "Window that we announce, as a share of what arrives in a round trip: rcv_wnd / (D(bytes_received) / T * \
-         rcv_rtt).",
-        "tcpi_rcv_wnd, tcpi_rcv_rtt, tcpi_bytes_received at two looks",
+        "Advertised receive window as a share of the data received per round trip: rcv_wnd / (D(bytes_received) / T \
+         * rcv_rtt).",
+        "tcpi_rcv_wnd, tcpi_rcv_rtt, tcpi_bytes_received in two samples",
         Unit::Share,
         Needs::KEEP_BYTES_RECEIVED,
     ),
     looked(
         "tcp.rmem_bdp_share",
         plain!(|r| share(r.socket.sk_mem_info()?.rmem_alloc()?.into(), received_bdp(r)?)),
-        "Memory of received data, as a share of what arrives in a round trip: rmem_alloc / (D(bytes_received) / T * \
-         rcv_rtt).",
-        "SK_MEMINFO_RMEM_ALLOC, tcpi_rcv_rtt, tcpi_bytes_received at two looks",
+        "Memory of unread data as a share of the data received per round trip: rmem_alloc / (D(bytes_received) / T \
+         * rcv_rtt).",
+        "SK_MEMINFO_RMEM_ALLOC, tcpi_rcv_rtt, tcpi_bytes_received in two samples",
         Unit::Share,
         Needs::KEEP_BYTES_RECEIVED.union(Needs::SKMEMINFO),
     ),
     looked(
         "tcp.loss_rate_share",
         plain!(|r| loss_rate_share(r)),
-        "Rate as a share of what so much loss allows: D(bytes_acked) / T / (1.22 * snd_mss / (rtt * sqrt(p))), where p \
-         is D(bytes_retrans) / D(bytes_sent).",
-        "tcpi_bytes_acked, tcpi_bytes_retrans, tcpi_bytes_sent at two looks, tcpi_rtt, tcpi_snd_mss",
+        "Rate as a share of the maximum at this loss rate (Mathis): D(bytes_acked) / T / (1.22 * snd_mss / (rtt * \
+         sqrt(p))), where p is D(bytes_retrans) / D(bytes_sent).",
+        "tcpi_bytes_acked, tcpi_bytes_retrans, tcpi_bytes_sent in two samples, tcpi_rtt, tcpi_snd_mss",
         Unit::Share,
         Needs::KEEP_BYTES_ACKED.union(Needs::KEEP_BYTES_RETRANS).union(Needs::KEEP_BYTES_SENT),
     ),
@@ -485,28 +486,29 @@ pub(super) const JOINS: &[Field] = &[
     Field::new(
         "service.side",
         word!(SIDES, |r| service(r).map(|(is_served, _)| if is_served { "server" } else { "client" })),
-        "Which end of a connection this is: the server if there is a listener at the local port.",
+        "Whether this end of the connection is the server or the client: the server if a socket listens on the \
+         local port.",
         "idiag_state, idiag_sport of all sockets of the namespace",
     )
     .needs(Needs::AROUND),
     Field::new(
         "service.addr",
         plain!(|r| Some(service(r)?.1.addr.one_host())),
-        "Address of the end that is the server.",
+        "Address of the connection's server end.",
         "idiag_src, idiag_dst; idiag_state, idiag_sport of all sockets of the namespace",
     )
     .needs(Needs::AROUND),
     Field::new(
         "service.port",
         plain!(|r| u16::try_from(service(r)?.1.port).ok()),
-        "Port of the end that is the server.",
+        "Port of the connection's server end.",
         "idiag_sport, idiag_dport; idiag_state of all sockets of the namespace",
     )
     .needs(Needs::AROUND),
     of_one(
         "listener.syn_recv",
         plain!(|r| listener_joined(r, Join::SynRecv)),
-        "Requests for a connection (SYN-RECV) at the port of a listener.",
+        "Connection requests in SYN-RECV at the listener's port.",
         "idiag_state, idiag_sport of all sockets of the namespace",
         Unit::Count,
     )
@@ -514,7 +516,7 @@ pub(super) const JOINS: &[Field] = &[
     of_one(
         "listener.syn_recv_again",
         plain!(|r| listener_joined(r, Join::SynRecvAgain)),
-        "Those of them whose SYN-ACK had to be sent again.",
+        "Connection requests in SYN-RECV at the listener's port whose SYN-ACK was retransmitted.",
         "idiag_state, idiag_sport, idiag_retrans of all sockets of the namespace",
         Unit::Count,
     )
@@ -522,7 +524,7 @@ pub(super) const JOINS: &[Field] = &[
     of_one(
         "listener.syn_recv_share",
         plain!(|r| syn_recv_share(r)),
-        "Requests for a connection as a share of those that may be: syn_recv / min(send_q, tcp_max_syn_backlog).",
+        "Connection requests in SYN-RECV as a share of their limit: syn_recv / min(send_q, tcp_max_syn_backlog).",
         "idiag_state, idiag_sport of all sockets of the namespace; idiag_wqueue, tcp_max_syn_backlog",
         Unit::Share,
     )
@@ -530,8 +532,8 @@ pub(super) const JOINS: &[Field] = &[
     of_one(
         "listener.abandoned",
         plain!(|r| listener_joined(r, Join::Abandoned)),
-        "Connections at the port of a listener that the peer closed before anybody accepted them: in CLOSE-WAIT, held \
-         by no process.",
+        "Connections at the listener's port that the peer closed before they were accepted: in CLOSE-WAIT, held by \
+         no process.",
         "idiag_state, idiag_sport, idiag_inode of all sockets of the namespace",
         Unit::Count,
     )
@@ -539,7 +541,8 @@ pub(super) const JOINS: &[Field] = &[
     of_one(
         "listener.abandoned_share",
         plain!(|r| share(listener_joined(r, Join::Abandoned)?, f64::from(r.socket.told_send_q()?) + 1.0)),
-        "The same as a share of the accept queue: abandoned / (send_q + 1).",
+        "Connections closed by the peer before they were accepted, as a share of the accept queue: abandoned / \
+         (send_q + 1).",
         "idiag_state, idiag_sport, idiag_inode of all sockets of the namespace; idiag_wqueue",
         Unit::Share,
     )
@@ -547,30 +550,30 @@ pub(super) const JOINS: &[Field] = &[
     Field::new(
         "listener.limited_by",
         word!(LIMITED_BY, |r| limited_by(r)),
-        "Who chose how many connections may wait: the application by listen(2), or net.core.somaxconn where it asked \
-         for as many or more.",
+        "What limits the accept queue: the application's listen(2), or net.core.somaxconn if the application \
+         requested as many or more.",
         "idiag_wqueue, net.core.somaxconn",
     )
     .needs(Needs::AROUND),
     Field::new(
         "local.is_served",
         plain!(|r| joined(r, Join::Served).map(|served| served > 0.0)),
-        "Whether there is a listener at the local port.",
+        "Whether a socket listens on the local port.",
         "idiag_state, idiag_sport of all sockets of the namespace",
     )
     .needs(Needs::AROUND),
     Field::new(
         "peer.present",
         plain!(|r| joined(r, Join::PeerPresent).map(|there| there > 0.0)),
-        "Whether the other end is there, of a connection of the host with itself.",
-        "the reversed addresses and ports among all sockets of the namespace",
+        "Whether the other end exists, for a connection between two sockets of this host.",
+        "swapped addresses and ports among all sockets of the namespace",
     )
     .needs(Needs::AROUND),
     of_one(
         "ports.towards_share",
         plain!(|r| share(joined(r, Join::Towards)?, r.names.around?.ephemeral_ports()?.into())),
-        "Share of the ephemeral ports that connections between the same addresses towards the same port take, at most: \
-         an estimate that is never too low; ports.used_share is exact.",
+        "Upper estimate of the share of ephemeral ports used by connections with the same addresses and remote \
+         port; ports.used_share is exact.",
         "idiag_src, idiag_sport, idiag_dst, idiag_dport of all TCP sockets of the namespace; ip_local_port_range",
         Unit::Share,
     )
@@ -578,8 +581,7 @@ pub(super) const JOINS: &[Field] = &[
     of_one(
         "netns.options_share",
         plain!(|r| joined(r, Join::WithOptions)),
-        "Share of the connections of the namespace with other hosts that have timestamps, selective acknowledgements \
-         and scaled windows.",
+        "Share of the namespace's connections with other hosts that use timestamps, SACK and window scaling.",
         "tcpi_options of all TCP sockets of the namespace",
         Unit::Share,
     )
@@ -592,8 +594,8 @@ pub(super) const JOINS: &[Field] = &[
             let timeout_s = r.names.around?.setting("net.ipv4.tcp_fin_timeout", 0)?;
             share(quiet_ms.into(), timeout_s as f64 * 1e3)
         }),
-        "Time since anything arrived from the peer, as a share of that after which a connection without a holder is \
-         given up: min(last_data_recv, last_ack_recv) / tcp_fin_timeout.",
+        "Time since anything was received from the peer, as a share of the timeout of orphaned connections: \
+         min(last_data_recv, last_ack_recv) / tcp_fin_timeout.",
         "tcpi_last_data_recv, tcpi_last_ack_recv, net.ipv4.tcp_fin_timeout",
         Unit::Share,
     )
@@ -607,7 +609,7 @@ pub(super) const JOINS: &[Field] = &[
             let used = r.socket.attrs()?.congestion()?;
             Some(used == default)
         }),
-        "Whether the congestion control is the one that the namespace gives by default.",
+        "Whether the congestion control is the namespace's default.",
         "INET_DIAG_CONG, net.ipv4.tcp_congestion_control",
     )
     .needs(Needs::AROUND)

@@ -39,29 +39,26 @@ const MEM: Text = Text::PartOf("mem.old_rmem");
 
 /// Fields of `-m` in every kind of message.
 pub(super) const SK: &[Field] = &[
-    sk(
-        "mem.rmem_alloc",
-        sk!(rmem_alloc),
-        "Memory that holds received data, unread.",
-        "SK_MEMINFO_RMEM_ALLOC",
-    )
-    .tokens("r")
-    .shape("skmem:(rN,rbN,tN,tbN,fN,wN,oN,blN,dN)")
-    .text(Text::Custom(fmt_skmem)),
-    sk("mem.rcvbuf", sk!(rcvbuf), "Most memory that received data may take.", "SK_MEMINFO_RCVBUF")
+    sk("mem.rmem_alloc", sk!(rmem_alloc), "Memory of received data not yet read.", "SK_MEMINFO_RMEM_ALLOC")
+        .tokens("r")
+        .shape("skmem:(rN,rbN,tN,tbN,fN,wN,oN,blN,dN)")
+        .text(Text::Custom(fmt_skmem)),
+    sk("mem.rcvbuf", sk!(rcvbuf), "Receive buffer limit.", "SK_MEMINFO_RCVBUF")
         .tokens("rb")
         .level()
         .text(SKMEM),
-    sk("mem.wmem_alloc", sk!(wmem_alloc), "Memory of data handed to lower layers.", "SK_MEMINFO_WMEM_ALLOC")
+    sk("mem.wmem_alloc", sk!(wmem_alloc), "Memory of data passed to lower layers.", "SK_MEMINFO_WMEM_ALLOC")
         .tokens("t")
         .text(SKMEM),
-    sk("mem.sndbuf", sk!(sndbuf), "Most memory that data to be sent may take.", "SK_MEMINFO_SNDBUF")
-        .tokens("tb")
-        .level()
-        .text(SKMEM),
-    sk("mem.fwd_alloc", sk!(fwd_alloc), "Memory reserved and not yet used.", "SK_MEMINFO_FWD_ALLOC")
-        .tokens("f")
-        .text(SKMEM),
+    sk("mem.sndbuf", sk!(sndbuf), "Send buffer limit.", "SK_MEMINFO_SNDBUF").tokens("tb").level().text(SKMEM),
+    sk(
+        "mem.fwd_alloc",
+        sk!(fwd_alloc),
+        "Memory reserved for the socket and not yet used.",
+        "SK_MEMINFO_FWD_ALLOC",
+    )
+    .tokens("f")
+    .text(SKMEM),
     sk(
         "mem.wmem_queued",
         sk!(wmem_queued),
@@ -70,13 +67,13 @@ pub(super) const SK: &[Field] = &[
     )
     .tokens("w")
     .text(SKMEM),
-    sk("mem.optmem", sk!(optmem), "Memory of options and filters.", "SK_MEMINFO_OPTMEM")
+    sk("mem.optmem", sk!(optmem), "Memory of socket options and filters.", "SK_MEMINFO_OPTMEM")
         .tokens("o")
         .text(SKMEM),
     sk(
         "mem.backlog",
         sk!(backlog),
-        "Memory of packets that arrived while the socket was busy.",
+        "Memory of packets received while the socket was in use by a process.",
         "SK_MEMINFO_BACKLOG",
     )
     .tokens("bl")
@@ -88,9 +85,9 @@ pub(super) const SK: &[Field] = &[
 pub(super) const DROPS: Field = sk(
     "mem.drops",
     plain!(|r| r.socket.sk_mem_info()?.drops()),
-    "Packets that were discarded on their way into the socket. A healthy TCP socket has some: segments that came \
-     twice, or that say nothing new. Of a TCP listener: connections that its queue had no room for, but also segments \
-     that it has no use for, such as resets of clients.",
+    "Received packets that the socket dropped. A healthy TCP socket has some: segments that are duplicates or carry \
+     nothing new. For a TCP listener: connections that overflowed the accept queue, but also segments of no use to \
+     it, such as resets from clients.",
     "SK_MEMINFO_DROPS",
 )
 .tokens("d")
@@ -109,19 +106,39 @@ pub(super) const SILENT: &[Field] = &{
 
 /// Fields of `-m` for inet tables of kernels without the newer report.
 pub(super) const OLD: &[Field] = &[
-    mem("mem.old_rmem", mem!(rmem), "Receive memory, from kernels without the newer report.", "idiag_rmem")
-        .tokens("r")
-        .shape("mem:(rN,wN,fN,tN)")
-        .text(Text::Custom(fmt_mem)),
-    mem("mem.old_wmem", mem!(wmem), "Queued send memory, from the older report.", "idiag_wmem")
-        .tokens("w")
-        .text(MEM),
-    mem("mem.old_fmem", mem!(fmem), "Reserved memory, from the older report.", "idiag_fmem")
-        .tokens("f")
-        .text(MEM),
-    mem("mem.old_tmem", mem!(tmem), "Memory handed to lower layers, from the older report.", "idiag_tmem")
-        .tokens("t")
-        .text(MEM),
+    mem(
+        "mem.old_rmem",
+        mem!(rmem),
+        "Receive memory, from the older report (INET_DIAG_MEMINFO).",
+        "idiag_rmem",
+    )
+    .tokens("r")
+    .shape("mem:(rN,wN,fN,tN)")
+    .text(Text::Custom(fmt_mem)),
+    mem(
+        "mem.old_wmem",
+        mem!(wmem),
+        "Queued send memory, from the older report (INET_DIAG_MEMINFO).",
+        "idiag_wmem",
+    )
+    .tokens("w")
+    .text(MEM),
+    mem(
+        "mem.old_fmem",
+        mem!(fmem),
+        "Reserved memory, from the older report (INET_DIAG_MEMINFO).",
+        "idiag_fmem",
+    )
+    .tokens("f")
+    .text(MEM),
+    mem(
+        "mem.old_tmem",
+        mem!(tmem),
+        "Memory of data passed to lower layers, from the older report (INET_DIAG_MEMINFO).",
+        "idiag_tmem",
+    )
+    .tokens("t")
+    .text(MEM),
 ];
 
 /// Appends the newer report, if there is one.

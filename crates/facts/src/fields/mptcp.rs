@@ -48,7 +48,7 @@ pub(super) const MPTCP: &[Field] = &[
     count(
         "mptcp.add_addr_signal",
         get!(add_addr_signal),
-        "Addresses announced to the peer.",
+        "Addresses advertised to the peer.",
         "mptcpi_add_addr_signal",
         "add_addr_signal",
     ),
@@ -62,7 +62,7 @@ pub(super) const MPTCP: &[Field] = &[
     count(
         "mptcp.subflows_max",
         get!(subflows_max),
-        "Most subflows beyond the first.",
+        "Maximum number of subflows beyond the first.",
         "mptcpi_subflows_max",
         "subflows_max",
     )
@@ -70,7 +70,7 @@ pub(super) const MPTCP: &[Field] = &[
     count(
         "mptcp.add_addr_signal_max",
         get!(add_addr_signal_max),
-        "Addresses that may be announced to the peer.",
+        "Maximum number of addresses advertised to the peer.",
         "mptcpi_add_addr_signal_max",
         "add_addr_signal_max",
     )
@@ -78,7 +78,7 @@ pub(super) const MPTCP: &[Field] = &[
     count(
         "mptcp.add_addr_accepted_max",
         get!(add_addr_accepted_max),
-        "Addresses of the peer that may be accepted.",
+        "Maximum number of the peer's addresses that are accepted.",
         "mptcpi_add_addr_accepted_max",
         "add_addr_accepted_max",
     )
@@ -94,12 +94,12 @@ pub(super) const MPTCP: &[Field] = &[
     row(
         "mptcp.remote_key",
         flag!(MPTCP_INFO_FLAG_REMOTE_KEY_RECEIVED),
-        "Whether the peer's key arrived.",
+        "Whether the peer's key was received.",
         "MPTCP_INFO_FLAG_REMOTE_KEY_RECEIVED",
     )
     .state()
     .text(Text::Word("remote_key")),
-    row("mptcp.token", get!(token), "Token of this end, which names the connection.", "mptcpi_token")
+    row("mptcp.token", get!(token), "Local token, which identifies the connection.", "mptcpi_token")
         .none(0)
         .spelled(&Spelling::Hex)
         .shape("token:HEX")
@@ -109,13 +109,13 @@ pub(super) const MPTCP: &[Field] = &[
                 put_hex(out, u64::from(token));
             }
         })),
-    row("mptcp.write_seq", get!(write_seq), "Data sequence number written next.", "mptcpi_write_seq")
+    row("mptcp.write_seq", get!(write_seq), "Next data sequence number to be written.", "mptcpi_write_seq")
         .wide()
         .text(Text::Nonzero("write_seq")),
     row("mptcp.snd_una", get!(snd_una), "First data sequence number not yet acknowledged.", "mptcpi_snd_una")
         .wide()
         .text(Text::Nonzero("snd_una")),
-    row("mptcp.rcv_nxt", get!(rcv_nxt), "Data sequence number expected next.", "mptcpi_rcv_nxt")
+    row("mptcp.rcv_nxt", get!(rcv_nxt), "Next data sequence number expected.", "mptcpi_rcv_nxt")
         .wide()
         .text(Text::Nonzero("rcv_nxt")),
     count(
@@ -128,7 +128,7 @@ pub(super) const MPTCP: &[Field] = &[
     count(
         "mptcp.local_addr_max",
         get!(local_addr_max),
-        "Local addresses that may be used for subflows.",
+        "Maximum number of local addresses used for subflows.",
         "mptcpi_local_addr_max",
         "local_addr_max",
     )
@@ -136,7 +136,7 @@ pub(super) const MPTCP: &[Field] = &[
     row(
         "mptcp.csum_enabled",
         get!(csum_enabled),
-        "Whether data is checksummed (1 or 0).",
+        "Whether DSS checksums are in use (1 or 0).",
         "mptcpi_csum_enabled",
     )
     .words(FALSE_TRUE)
@@ -144,21 +144,21 @@ pub(super) const MPTCP: &[Field] = &[
     count(
         "mptcp.retransmits",
         get!(retransmits),
-        "Retransmissions in a row without an acknowledgement, on the level of MPTCP.",
+        "Consecutive unacknowledged retransmissions at the MPTCP level.",
         "mptcpi_retransmits",
         "retransmits",
     ),
     bytes(
         "mptcp.bytes_retrans",
         get!(bytes_retrans),
-        "Bytes sent again, on the level of MPTCP.",
+        "Bytes retransmitted at the MPTCP level.",
         "mptcpi_bytes_retrans",
         "bytes_retrans",
     ),
     bytes(
         "mptcp.bytes_sent",
         get!(bytes_sent),
-        "Bytes sent, without repeats.",
+        "Bytes sent, without retransmissions.",
         "mptcpi_bytes_sent",
         "bytes_sent",
     ),
@@ -172,21 +172,21 @@ pub(super) const MPTCP: &[Field] = &[
     bytes(
         "mptcp.bytes_acked",
         get!(bytes_acked),
-        "Bytes that the peer acknowledged.",
+        "Bytes acknowledged by the peer.",
         "mptcpi_bytes_acked",
         "bytes_acked",
     ),
     count(
         "mptcp.subflows_total",
         get!(subflows_total),
-        "Subflows, the first included.",
+        "Subflows, including the first.",
         "mptcpi_subflows_total",
         "subflows_total",
     ),
     count(
         "mptcp.endp_laminar_max",
         get!(endp_laminar_max),
-        "Endpoints marked laminar.",
+        "Endpoints with the laminar flag.",
         "mptcpi_endp_laminar_max",
         "endp_laminar_max",
     )
@@ -194,28 +194,28 @@ pub(super) const MPTCP: &[Field] = &[
     since(
         "mptcp.last_data_sent_ms",
         get!(last_data_sent_ms),
-        "Time since data was sent.",
+        "Time since data was last sent.",
         "mptcpi_last_data_sent",
     )
     .text(Text::Nonzero("last_data_sent")),
     since(
         "mptcp.last_data_recv_ms",
         get!(last_data_recv_ms),
-        "Time since data arrived.",
+        "Time since data was last received.",
         "mptcpi_last_data_recv",
     )
     .text(Text::Nonzero("last_data_recv")),
     since(
         "mptcp.last_ack_recv_ms",
         get!(last_ack_recv_ms),
-        "Time since an acknowledgement arrived.",
+        "Time since an acknowledgement was last received.",
         "mptcpi_last_ack_recv",
     )
     .text(Text::Nonzero("last_ack_recv")),
     row(
         "mptcp.endp_fullmesh_max",
         get!(endp_fullmesh_max),
-        "Endpoints marked fullmesh.",
+        "Endpoints with the fullmesh flag.",
         "mptcpi_endp_fullmesh_max",
     )
     .gauge(Unit::Count)

@@ -36,7 +36,7 @@ const ADDRESSES: &[Field] = &[
     Field::new(
         "netlink.protocol",
         plain!(|r| netlink(r).map(|_| protocol(r))),
-        "Part of the kernel that the socket talks to: a netlink protocol (NETLINK_*).",
+        "Netlink protocol (NETLINK_*): the kernel subsystem that the socket communicates with.",
         "ndiag_protocol",
     )
     .words(protocol_names::NETLINK)
@@ -52,7 +52,7 @@ const ADDRESSES: &[Field] = &[
     Field::new(
         "netlink.portid",
         plain!(|r| netlink(r).and_then(|_| i32::try_from(r.socket.local.port).ok())),
-        "Address of the socket: zero the kernel, else as a rule a process id, or negative.",
+        "Port ID of the socket: zero for the kernel, otherwise usually a process ID, or negative.",
         "ndiag_portid",
     )
     .needs(Needs::NETLINK_NAMES)
@@ -76,7 +76,7 @@ const ADDRESSES: &[Field] = &[
     Field::new(
         "netlink.dst_portid",
         plain!(|r| Some(netlink(r)?.peer()?.portid)),
-        "Port id that a connected socket sends to; zero is the kernel's.",
+        "Port ID that a connected socket sends to; zero is the kernel.",
         "ndiag_dst_portid",
     )
     .group(Groups::COLUMNS)
@@ -96,7 +96,7 @@ const DETAILS: &[Field] = &[
     Field::new(
         "netlink.process_context",
         text!(|r| context(r)),
-        "SELinux context of the process whose number the port id is, or of the kernel.",
+        "SELinux context of the process whose PID equals the port ID, or of the kernel.",
         "/proc/PID/attr/current",
     ).tokens("proc_ctx")
     .needs(Needs::CONTEXTS)
@@ -111,7 +111,7 @@ const DETAILS: &[Field] = &[
     Field::new(
         "netlink.groups",
         plain!(|r| netlink(r)?.groups()),
-        "Multicast groups 1 to 32 that the socket listens to, a bit each.",
+        "Multicast groups 1 to 32 that the socket has joined, one bit each.",
         "NETLINK_DIAG_GROUPS",
     ).tokens("groups")
     .flags(&[])
@@ -120,7 +120,7 @@ const DETAILS: &[Field] = &[
     Field::new(
         "netlink.sk",
         plain!(|r| netlink(r)?.address()),
-        "Address of the socket in the kernel; only /proc tells it.",
+        "Kernel address of the socket; reported only by /proc.",
         "/proc/net/netlink",
     ).tokens("sk")
     .spelled(&Spelling::Hex)
@@ -131,7 +131,7 @@ const DETAILS: &[Field] = &[
     Field::new(
         "netlink.cb",
         plain!(|r| netlink(r)?.callback()),
-        "Whether a dump is under way, or where the kernel keeps track of it; only /proc tells it.",
+        "Whether a dump is in progress, or the kernel address of its state; reported only by /proc.",
         "/proc/net/netlink",
     ).tokens("cb")
     .spelled(&Spelling::Hex)
@@ -141,8 +141,8 @@ const DETAILS: &[Field] = &[
     Field::new(
         "netlink.flags",
         plain!(|r| netlink(r)?.flags()),
-        "Settings, a bit each (NDIAG_FLAG_*): 1 dump under way, 2 packet info, 4 broadcast errors, 8 no \
-         ENOBUFS, 16 listens to all namespaces, 32 capped acknowledgements, 64 extended ones, 128 strict checks.",
+        "Flags (NDIAG_FLAG_*): 1 dump in progress, 2 packet info, 4 broadcast errors, 8 no ENOBUFS, 16 listens to \
+         all namespaces, 32 capped acknowledgements, 64 extended acknowledgements, 128 strict checks.",
         "NETLINK_DIAG_FLAGS",
     )
     .flags(FLAGS)
@@ -154,7 +154,7 @@ const DETAILS: &[Field] = &[
             netlink(r)?.group_words()?;
             Some(Value::List(List::Of(r, each_group)))
         }),
-        "Numbers of the multicast groups that the socket listens to, those above 32 too.",
+        "Numbers of the multicast groups that the socket has joined, including those above 32.",
         "NETLINK_DIAG_GROUPS",
     )
     .group(Groups::EXTENDED),
@@ -169,7 +169,7 @@ const DETAILS: &[Field] = &[
     Field::new(
         "netlink.port_owner",
         text!(|r| r.names.port_owner),
-        "Command name of the process whose number the port id is, unless -n is given.",
+        "Command name of the process whose PID equals the port ID, unless -n is given.",
         "/proc/PID/stat",
     )
     .needs(Needs::NETLINK_NAMES)

@@ -45,7 +45,7 @@ const ADDRESSES: &[Field] = &[
     Field::new(
         "packet.protocol",
         plain!(|r| packet(r).and_then(|_| u16::try_from(protocol(r)).ok())),
-        "Link protocol of the packets that the socket sees: zero none, 3 all.",
+        "Link protocol (ETH_P_*) of the packets that the socket receives: zero none, 3 all.",
         "pdiag_num",
     )
     .words(protocol_names::LINK)
@@ -67,7 +67,7 @@ const ADDRESSES: &[Field] = &[
     Field::new(
         "packet.interface",
         plain!(|r| packet(r).map(|_| r.socket.ifindex), unless 0),
-        "Index of the only interface whose packets the socket sees.",
+        "Index of the interface that the socket is bound to; absent if it receives from all.",
         "pdi_index",
     )
     .print_needs(Needs::INTERFACES)
@@ -82,7 +82,7 @@ const ADDRESSES: &[Field] = &[
     Field::new(
         "packet.peer",
         Read::of(Kind::Addr, |_| None),
-        "Packet sockets have no other end; ss shows an asterisk for it.",
+        "Always absent, as packet sockets have no peer; ss shows an asterisk.",
         "packet(7)",
     )
     .group(Groups::COLUMNS)
@@ -91,7 +91,7 @@ const ADDRESSES: &[Field] = &[
     Field::new(
         "packet.protocol_name",
         word!(protocol_names::LINK, |r| protocol_names::link_name(packet(r).map(|_| protocol(r))?)),
-        "Name of the link protocol, where it has one.",
+        "Name of the link protocol, if known.",
         "pdiag_num",
     )
     .group(Groups::COLUMNS),
@@ -147,7 +147,7 @@ macro_rules! info {
 }
 
 const INFO: &[Field] = &[
-    detail("packet.version", info!(version), "Version of the headers in the rings.", "pdi_version")
+    detail("packet.version", info!(version), "Version of the ring's packet headers.", "pdi_version")
         .tokens("ver")
         .words(VERSIONS)
         .shape("ver:N cpy_thresh:N flags( WORD... )")
@@ -155,21 +155,21 @@ const INFO: &[Field] = &[
     detail(
         "packet.copy_thresh",
         info!(copy_thresh),
-        "How many packets too long for the ring may wait outside it.",
+        "If not zero, packets too long for a ring frame are also queued whole (PACKET_COPY_THRESH).",
         "pdi_copy_thresh",
     )
     .tokens("cpy_thresh")
     .gauge(Unit::Packets)
     .size()
     .text(Text::PartOf("packet.version")),
-    detail("packet.flags", info!(flags), "Settings.", "pdi_flags")
+    detail("packet.flags", info!(flags), "Flags of the socket (PDI_*).", "pdi_flags")
         .tokens("flags")
         .flags(FLAGS)
         .text(Text::PartOf("packet.version")),
     detail(
         "packet.reserve",
         info!(reserve),
-        "Room that is left before each packet in a ring.",
+        "Headroom reserved before each packet in the ring.",
         "pdi_reserve",
     )
     .gauge(Unit::Bytes)
@@ -177,7 +177,7 @@ const INFO: &[Field] = &[
     detail(
         "packet.tstamp",
         info!(tstamp),
-        "Which time stamps packets carry (SOF_TIMESTAMPING_*); zero the software's.",
+        "Time stamps that packets carry (SOF_TIMESTAMPING_*); zero means software time stamps.",
         "pdi_tstamp",
     ),
 ];
@@ -195,7 +195,7 @@ const RINGS: &[Field] = &[
     detail(
         "packet.rx_block_size",
         ring!(rx_ring, block_size),
-        "Length of a block of the receive ring.",
+        "Size of a receive ring block.",
         "pdr_block_size",
     )
     .tokens("blk_size")
@@ -205,28 +205,38 @@ const RINGS: &[Field] = &[
     .text(Text::Custom(|out, r, style| {
         text::put_ring(out, b"ring_rx", packet(r).and_then(PacketSocket::rx_ring), style);
     })),
-    detail("packet.rx_block_nr", ring!(rx_ring, block_nr), "Blocks of the receive ring.", "pdr_block_nr")
-        .tokens("blk_nr")
-        .gauge(Unit::Count)
-        .text(RX),
+    detail(
+        "packet.rx_block_nr",
+        ring!(rx_ring, block_nr),
+        "Number of blocks in the receive ring.",
+        "pdr_block_nr",
+    )
+    .tokens("blk_nr")
+    .gauge(Unit::Count)
+    .text(RX),
     detail(
         "packet.rx_frame_size",
         ring!(rx_ring, frame_size),
-        "Length of a frame of the receive ring.",
+        "Size of a receive ring frame.",
         "pdr_frame_size",
     )
     .tokens("frm_size")
     .gauge(Unit::Bytes)
     .size()
     .text(RX),
-    detail("packet.rx_frame_nr", ring!(rx_ring, frame_nr), "Frames of the receive ring.", "pdr_frame_nr")
-        .tokens("frm_nr")
-        .gauge(Unit::Count)
-        .text(RX),
+    detail(
+        "packet.rx_frame_nr",
+        ring!(rx_ring, frame_nr),
+        "Number of frames in the receive ring.",
+        "pdr_frame_nr",
+    )
+    .tokens("frm_nr")
+    .gauge(Unit::Count)
+    .text(RX),
     detail(
         "packet.rx_retire_ms",
         ring!(rx_ring, retire_tmo_ms),
-        "After how long a block of the receive ring is handed on unless it is full.",
+        "Timeout after which a receive ring block is passed to user space even if it is not full.",
         "pdr_retire_tmo",
     )
     .tokens("tmo")
@@ -235,7 +245,7 @@ const RINGS: &[Field] = &[
     detail(
         "packet.rx_sizeof_priv",
         ring!(rx_ring, sizeof_priv),
-        "Room for the program in each block of the receive ring.",
+        "Private area for the application in each receive ring block.",
         "pdr_sizeof_priv",
     )
     .gauge(Unit::Bytes)
@@ -252,7 +262,7 @@ const RINGS: &[Field] = &[
     detail(
         "packet.tx_block_size",
         ring!(tx_ring, block_size),
-        "Length of a block of the send ring.",
+        "Size of a transmit ring block.",
         "pdr_block_size",
     )
     .tokens("blk_size")
@@ -262,28 +272,38 @@ const RINGS: &[Field] = &[
     .text(Text::Custom(|out, r, style| {
         text::put_ring(out, b"ring_tx", packet(r).and_then(PacketSocket::tx_ring), style);
     })),
-    detail("packet.tx_block_nr", ring!(tx_ring, block_nr), "Blocks of the send ring.", "pdr_block_nr")
-        .tokens("blk_nr")
-        .gauge(Unit::Count)
-        .text(TX),
+    detail(
+        "packet.tx_block_nr",
+        ring!(tx_ring, block_nr),
+        "Number of blocks in the transmit ring.",
+        "pdr_block_nr",
+    )
+    .tokens("blk_nr")
+    .gauge(Unit::Count)
+    .text(TX),
     detail(
         "packet.tx_frame_size",
         ring!(tx_ring, frame_size),
-        "Length of a frame of the send ring.",
+        "Size of a transmit ring frame.",
         "pdr_frame_size",
     )
     .tokens("frm_size")
     .gauge(Unit::Bytes)
     .size()
     .text(TX),
-    detail("packet.tx_frame_nr", ring!(tx_ring, frame_nr), "Frames of the send ring.", "pdr_frame_nr")
-        .tokens("frm_nr")
-        .gauge(Unit::Count)
-        .text(TX),
+    detail(
+        "packet.tx_frame_nr",
+        ring!(tx_ring, frame_nr),
+        "Number of frames in the transmit ring.",
+        "pdr_frame_nr",
+    )
+    .tokens("frm_nr")
+    .gauge(Unit::Count)
+    .text(TX),
     detail(
         "packet.tx_retire_ms",
         ring!(tx_ring, retire_tmo_ms),
-        "After how long a block of the send ring is handed on unless it is full.",
+        "Block timeout of the transmit ring.",
         "pdr_retire_tmo",
     )
     .tokens("tmo")
@@ -292,7 +312,7 @@ const RINGS: &[Field] = &[
     detail(
         "packet.tx_sizeof_priv",
         ring!(tx_ring, sizeof_priv),
-        "Room for the program in each block of the send ring.",
+        "Private area for the application in each transmit ring block.",
         "pdr_sizeof_priv",
     )
     .gauge(Unit::Bytes)
@@ -300,7 +320,7 @@ const RINGS: &[Field] = &[
     detail(
         "packet.tx_features",
         ring!(tx_ring, features),
-        "Features of the send ring (TP_FT_*).",
+        "Features of the transmit ring (TP_FT_*).",
         "pdr_features",
     )
     .tokens("features")
@@ -312,7 +332,7 @@ const FANOUT: &[Field] = &[
     detail(
         "packet.fanout_id",
         plain!(|r| packet(r)?.fanout_id()),
-        "Group whose members share the packets.",
+        "ID of the fanout group, whose sockets share the packets.",
         "PACKET_DIAG_FANOUT",
     )
     .tokens("id")
@@ -321,7 +341,7 @@ const FANOUT: &[Field] = &[
     detail(
         "packet.fanout_type",
         plain!(|r| packet(r)?.fanout_type()),
-        "How the group shares them, and flags (PACKET_FANOUT_*).",
+        "How the fanout group distributes packets, and its flags (PACKET_FANOUT_*).",
         "PACKET_DIAG_FANOUT",
     )
     .tokens("type")
@@ -334,7 +354,7 @@ const MCLIST: &[Field] = &[detail(
     Read::of(Kind::Records(MEMBERSHIP), |r| {
         packet(r)?.mclist().map(|_| Value::List(List::Of(r, each_membership)))
     }),
-    "Link addresses that the socket listens to beside its interface's own.",
+    "Link-layer addresses that the socket receives besides the interface's own.",
     "PACKET_DIAG_MCLIST",
 )
 .gauge(Unit::Count)
@@ -345,14 +365,14 @@ const fn member(name: &'static str, kind: Kind, doc: &'static str) -> Member {
 }
 
 const MEMBERSHIP: &[Member] = &[
-    member("interface", Kind::Int(Int::of::<u32>()), "Index of the interface that it listens on."),
+    member("interface", Kind::Int(Int::of::<u32>()), "Index of the interface of the membership."),
     member(
         "type",
         Kind::Enum(Int::of::<u16>(), MEMBERSHIPS),
-        "What it listens to: a group, everything, every group, or the address of a machine (PACKET_MR_*).",
+        "Type of the membership (PACKET_MR_*): a multicast group, all packets, all multicast, or a unicast address.",
     ),
-    member("addr", Kind::Text, "The address in hexadecimal; empty where it is everything or every group."),
-    member("count", Kind::Int(Int::of::<u32>()), "How often it was asked for."),
+    member("addr", Kind::Text, "The address in hexadecimal; empty for promisc and allmulti."),
+    member("count", Kind::Int(Int::of::<u32>()), "How many times the membership was added."),
 ];
 
 fn each_membership(row: &Row<'_>, take: &mut dyn FnMut(Item<'_>)) {
@@ -379,7 +399,7 @@ fn each_membership(row: &Row<'_>, take: &mut dyn FnMut(Item<'_>)) {
 const FILTER: &[Field] = &[Field::new(
     "packet.filter_len",
     plain!(|r| Some(packet(r)?.filter()?.len() as u64)),
-    "Instructions of the classic BPF program that chooses packets; -b lists them.",
+    "Number of instructions in the classic BPF filter; -b lists them.",
     "PACKET_DIAG_FILTER",
 )
 .tokens("bpf")

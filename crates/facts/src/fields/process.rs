@@ -23,7 +23,7 @@ pub(super) const PROCESSES: &[Field] = &[
     Field::new(
         "socket.process_context",
         text!(|r| Some(r.names.contexts?.task(newest(r)?.0)?)),
-        "SELinux context of the process that is listed first.",
+        "SELinux context of the first process listed.",
         "/proc/PID/attr/current",
     )
     .tokens("proc_ctx")
@@ -37,7 +37,7 @@ pub(super) const PROCESSES: &[Field] = &[
             let (tid, fd) = newest(r)?;
             r.names.contexts?.socket(tid, fd)
         }),
-        "SELinux context of the socket, as the process that is listed first reports it.",
+        "SELinux context of the socket, as reported through the first process listed.",
         "security.selinux",
     )
     .tokens("sock_ctx")
@@ -51,7 +51,7 @@ pub(super) const PROCESSES: &[Field] = &[
 pub(super) const HOLDERS: Field = Field::new(
     "socket.processes",
     Read::of(Kind::Records(HOLDER), |r| r.names.holders.map(|_| Value::List(List::Of(r, each_holder)))),
-    "Descriptors, of all processes that we may look into, that refer to the socket; newest first.",
+    "File descriptors that refer to the socket, in all processes that may be inspected; newest first.",
     "/proc/PID/fd",
 )
 .tokens("users")
@@ -65,34 +65,32 @@ const NUMBER: Kind = Kind::Int(Int::of::<u32>());
 
 /// The data about a descriptor and its process.
 pub(super) const HOLDER: &[Member] = &[
-    brief(member("pid", NUMBER, "Process that has the descriptor.", Needs::NONE)),
-    member("tid", NUMBER, "Thread of it; the process itself without -T.", Needs::NONE),
-    brief(member("fd", NUMBER, "Number of the descriptor.", Needs::NONE)),
+    brief(member("pid", NUMBER, "Process ID of the descriptor's holder.", Needs::NONE)),
+    member("tid", NUMBER, "Thread ID of the holder; without -T, the process ID.", Needs::NONE),
+    brief(member("fd", NUMBER, "File descriptor number.", Needs::NONE)),
     spelled(
-        brief(member(
-            "comm",
-            Kind::Text,
-            "Command name as the kernel holds it, at most 15 bytes.",
-            Needs::NONE,
-        )),
+        brief(member("comm", Kind::Text, "Command name of the process, at most 15 bytes.", Needs::NONE)),
         &Spelling::Cut(15),
     ),
     member(
         "cmdline",
         Kind::Texts,
-        "Command line, a text for each word; a condition tests each, and all with blanks between them.",
+        "Command line, one text per argument; a condition tests each argument and all joined by spaces.",
         Needs::COMMANDS,
     ),
     spelled(
         member(
             "uid",
             Kind::Int(Int::of::<u32>()),
-            "User that the process acts as; the owner of the socket is socket.uid.",
+            "User that the process runs as; the owner of the socket is socket.uid.",
             Needs::COMMANDS,
         ),
         &Spelling::User,
     ),
-    spelled(member("user", Kind::Text, "Name of that user.", Needs::COMMANDS), &Spelling::UserOf("uid")),
+    spelled(
+        member("user", Kind::Text, "Name of the user that the process runs as.", Needs::COMMANDS),
+        &Spelling::UserOf("uid"),
+    ),
 ];
 
 const fn member(name: &'static str, kind: Kind, doc: &'static str, needs: Needs) -> Member {

@@ -134,12 +134,12 @@ pub(super) const SCTP: &[Field] = &[
         "unackdata",
     )
     .gauge(Unit::Packets),
-    shown("sctp.penddata", get!(penddata), "Chunks received and unread.", "sctpi_penddata", "penddata")
+    shown("sctp.penddata", get!(penddata), "Chunks received and not yet read.", "sctpi_penddata", "penddata")
         .gauge(Unit::Packets),
-    shown("sctp.instrms", get!(instrms), "Streams in.", "sctpi_instrms", "instrms")
+    shown("sctp.instrms", get!(instrms), "Inbound streams.", "sctpi_instrms", "instrms")
         .gauge(Unit::Count)
         .level(),
-    shown("sctp.outstrms", get!(outstrms), "Streams out.", "sctpi_outstrms", "outstrms")
+    shown("sctp.outstrms", get!(outstrms), "Outbound streams.", "sctpi_outstrms", "outstrms")
         .gauge(Unit::Count)
         .level(),
     shown("sctp.inqueue", get!(inqueue), "Chunks in the receive queue.", "sctpi_inqueue", "inqueue")
@@ -149,7 +149,7 @@ pub(super) const SCTP: &[Field] = &[
     shown(
         "sctp.overall_error",
         get!(overall_error),
-        "Errors in a row on all paths.",
+        "Consecutive errors on all paths.",
         "sctpi_overall_error",
         "overerr",
     )
@@ -157,13 +157,13 @@ pub(super) const SCTP: &[Field] = &[
     shown(
         "sctp.max_burst",
         get!(max_burst),
-        "Most packets sent in one burst.",
+        "Maximum number of packets sent in one burst.",
         "sctpi_max_burst",
         "maxburst",
     )
     .gauge(Unit::Packets)
     .size(),
-    shown("sctp.maxseg", get!(maxseg), "Largest chunk of user data.", "sctpi_maxseg", "maxseg")
+    shown("sctp.maxseg", get!(maxseg), "Maximum size of a data chunk.", "sctpi_maxseg", "maxseg")
         .gauge(Unit::Bytes)
         .size(),
     shown("sctp.peer_rwnd", get!(peer_rwnd), "Receive window of the peer.", "sctpi_peer_rwnd", "prwnd")
@@ -177,7 +177,7 @@ pub(super) const SCTP: &[Field] = &[
     shown(
         "sctp.peer_capable",
         get!(peer_capable),
-        "What the peer supports, a bit each.",
+        "Capabilities of the peer, one bit each.",
         "sctpi_peer_capable",
         "pcapable",
     )
@@ -185,7 +185,7 @@ pub(super) const SCTP: &[Field] = &[
     shown(
         "sctp.peer_sack",
         get!(peer_sack),
-        "Whether the next packet has to be acknowledged (bit 0), and more of the kernel's own.",
+        "Whether the next packet must be acknowledged (bit 0); the other bits are internal to the kernel.",
         "sctpi_peer_sack",
         "psack",
     ),
@@ -201,14 +201,14 @@ pub(super) const SCTP: &[Field] = &[
     setting(
         "sctp.adaptation_ind",
         get!(s_adaptation_ind),
-        "Adaptation layer indication to be sent.",
+        "Adaptation layer indication that this end sends.",
         "sctpi_s_adaptation_ind",
         "adapind",
     ),
     setting(
         "sctp.pd_point",
         get!(s_pd_point),
-        "Size at which a message is delivered in parts.",
+        "Message size at which partial delivery starts.",
         "sctpi_s_pd_point",
         "pdpoint",
     )
@@ -217,7 +217,7 @@ pub(super) const SCTP: &[Field] = &[
     setting(
         "sctp.nodelay",
         get!(s_nodelay),
-        "Whether small chunks are sent at once (1 or 0).",
+        "Whether small chunks are sent without delay, i.e. Nagle is off (1 or 0).",
         "sctpi_s_nodelay",
         "nodelay",
     )
@@ -225,7 +225,7 @@ pub(super) const SCTP: &[Field] = &[
     setting(
         "sctp.disable_fragments",
         get!(s_disable_fragments),
-        "Whether messages are never split (1 or 0).",
+        "Whether messages are never fragmented (1 or 0).",
         "sctpi_s_disable_fragments",
         "nofrag",
     )
@@ -233,7 +233,7 @@ pub(super) const SCTP: &[Field] = &[
     setting(
         "sctp.v4mapped",
         get!(s_v4mapped),
-        "Whether IPv4 addresses are shown as IPv6 ones (1 or 0).",
+        "Whether IPv4 addresses are mapped to IPv6 addresses (1 or 0).",
         "sctpi_s_v4mapped",
         "v4mapped",
     )
@@ -241,14 +241,14 @@ pub(super) const SCTP: &[Field] = &[
     setting(
         "sctp.frag_interleave",
         get!(s_frag_interleave),
-        "Whether parts of messages may be interleaved, and how freely.",
+        "Level of interleaving of partially delivered messages (SCTP_FRAGMENT_INTERLEAVE).",
         "sctpi_s_frag_interleave",
         "fraginl",
     ),
     row(
         "sctp.fragmentation_point",
         get!(fragmentation_point),
-        "Size beyond which a message is split.",
+        "Message size above which a message is fragmented.",
         "sctpi_fragmentation_point",
     )
     .gauge(Unit::Bytes)
@@ -257,11 +257,11 @@ pub(super) const SCTP: &[Field] = &[
     counter("sctp.osacks", get!(osacks), "Selective acknowledgements sent.", "sctpi_osacks"),
     counter("sctp.opackets", get!(opackets), "Packets sent.", "sctpi_opackets"),
     counter("sctp.ipackets", get!(ipackets), "Packets received.", "sctpi_ipackets"),
-    counter("sctp.rtxchunks", get!(rtxchunks), "Chunks sent again.", "sctpi_rtxchunks"),
+    counter("sctp.rtxchunks", get!(rtxchunks), "Chunks retransmitted.", "sctpi_rtxchunks"),
     counter(
         "sctp.outofseqtsns",
         get!(outofseqtsns),
-        "Chunks received beyond the expected sequence number.",
+        "Chunks received ahead of the expected TSN.",
         "sctpi_outofseqtsns",
     ),
     counter("sctp.idupchunks", get!(idupchunks), "Chunks received twice.", "sctpi_idupchunks"),
@@ -299,14 +299,14 @@ pub(super) const SCTP: &[Field] = &[
     row(
         "sctp.primary_partial_bytes_acked",
         get!(p_partial_bytes_acked),
-        "Bytes acknowledged since the window last grew on the primary path.",
+        "Bytes acknowledged on the primary path since its congestion window last grew.",
         "sctpi_p_partial_bytes_acked",
     )
     .gauge(Unit::Bytes),
     row(
         "sctp.primary_state",
         get!(p_state),
-        "State of the primary path; pf has potentially failed.",
+        "State of the primary path; pf means potentially failed.",
         "sctpi_p_state",
     )
     .words(PATH_STATES)
@@ -314,7 +314,7 @@ pub(super) const SCTP: &[Field] = &[
     row(
         "sctp.primary_srtt_ticks",
         get!(p_srtt),
-        "Smoothed round-trip time of the primary path, in clock ticks of the kernel.",
+        "Smoothed round-trip time of the primary path, in kernel clock ticks.",
         "sctpi_p_srtt",
     )
     .gauge(Unit::Ticks),
@@ -323,14 +323,14 @@ pub(super) const SCTP: &[Field] = &[
     row(
         "sctp.primary_hbinterval_ticks",
         get!(p_hbinterval),
-        "Time between heartbeats on the primary path, in clock ticks of the kernel.",
+        "Heartbeat interval of the primary path, in kernel clock ticks.",
         "sctpi_p_hbinterval",
     )
     .gauge(Unit::Ticks),
     row(
         "sctp.primary_pathmaxrxt",
         get!(p_pathmaxrxt),
-        "Errors after which the primary path is given up.",
+        "Consecutive errors after which the primary path is considered failed.",
         "sctpi_p_pathmaxrxt",
     )
     .gauge(Unit::Count)
@@ -338,24 +338,24 @@ pub(super) const SCTP: &[Field] = &[
     row(
         "sctp.primary_sackdelay_ms",
         get!(p_sackdelay),
-        "Longest time that an acknowledgement is delayed on the primary path.",
+        "Maximum delay of a SACK on the primary path.",
         "sctpi_p_sackdelay",
     )
     .gauge(Unit::Milliseconds),
     row(
         "sctp.primary_sackfreq",
         get!(p_sackfreq),
-        "Packets after which the primary path acknowledges at once.",
+        "Packets after which a SACK is sent without delay on the primary path.",
         "sctpi_p_sackfreq",
     )
     .gauge(Unit::Packets)
     .size(),
-    row("sctp.primary_error", get!(p_error), "Errors in a row on the primary path.", "sctpi_p_error")
+    row("sctp.primary_error", get!(p_error), "Consecutive errors on the primary path.", "sctpi_p_error")
         .gauge(Unit::Count),
     row(
         "sctp.type",
         get!(s_type),
-        "Type of the socket: one to many as UDP, or one to one as TCP.",
+        "Type of the socket: one-to-many (UDP style) or one-to-one (TCP style).",
         "sctpi_s_type",
     )
     .words(TYPES)

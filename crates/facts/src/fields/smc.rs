@@ -115,7 +115,7 @@ const EXTENDED: &[Field] = &[
     Field::new(
         "smc.mode",
         word!(MODES, |r| mode(r)),
-        "What carries the data: smc-r (RDMA), smc-d (shared memory of a device) or tcp; absent without a connection.",
+        "Transport of the data: smc-r (RDMA), smc-d (shared memory of a device) or tcp; absent without a connection.",
         "diag_mode",
     )
     .state()
@@ -130,7 +130,7 @@ const EXTENDED: &[Field] = &[
     Field::new(
         "smc.fallback_reason",
         plain!(|r| reason(r)),
-        "Why this end uses TCP (SMC_CLC_DECL_*); zero if it does not.",
+        "Why this end fell back to TCP (SMC_CLC_DECL_*); zero if it did not.",
         "SMC_DIAG_FALLBACK",
     )
     .words(REASONS)
@@ -151,7 +151,7 @@ const EXTENDED: &[Field] = &[
     Field::new(
         "smc.fallback_reason_name",
         word!(REASONS, |r| reason_name(reason(r)?)),
-        "A word for that reason, such as no-device or peer-without-smc; absent for reasons without one.",
+        "Name of smc.fallback_reason, such as no-device or peer-without-smc; absent if the reason has no name.",
         "SMC_DIAG_FALLBACK",
     )
     .group(Groups::EXTENDED)
@@ -159,7 +159,7 @@ const EXTENDED: &[Field] = &[
     Field::new(
         "smc.fallback_peer_diagnosis",
         plain!(|r| diagnosis(r)),
-        "What the peer said of why TCP is used (SMC_CLC_DECL_*); zero if nothing.",
+        "Reason for the fallback to TCP reported by the peer (SMC_CLC_DECL_*); zero if none.",
         "SMC_DIAG_FALLBACK",
     )
     .words(REASONS)
@@ -175,7 +175,7 @@ const EXTENDED: &[Field] = &[
     Field::new(
         "smc.state",
         plain!(|r| Some(msg(r)?.state())),
-        "Number of the state; 20 and more while the connection is closed.",
+        "Number of the state; 20 and above while the connection is being closed.",
         "diag_state",
     )
     .words(SMC_WORDS)
@@ -184,7 +184,7 @@ const EXTENDED: &[Field] = &[
     Field::new(
         "smc.family",
         plain!(|r| Some(msg(r)?.family())),
-        "Family that the socket was made with: 43 (AF_SMC), or 2 or 10 with the protocol SMC.",
+        "Family that the socket was created with: 43 (AF_SMC), or 2 or 10 with protocol SMC.",
         "diag_family",
     )
     .words(FAMILY_WORDS)
@@ -228,7 +228,7 @@ macro_rules! cursor {
             info(
                 concat!("smc.", $name, "_bytes"),
                 conn!($count),
-                concat!("Place in the ring buffer: ", $doc, "."),
+                concat!("Ring buffer offset of data ", $doc, "."),
                 concat!($name, ".count"),
             )
             .gauge(Unit::Bytes)
@@ -246,7 +246,7 @@ macro_rules! cursor {
             info(
                 concat!("smc.", $name, "_wrap"),
                 conn!($wrap),
-                concat!("Rounds through the ring buffer: ", $doc, "."),
+                concat!("Ring buffer wraparounds of data ", $doc, "."),
                 concat!($name, ".wrap"),
             )
             .counter(Unit::Count)
@@ -256,7 +256,7 @@ macro_rules! cursor {
 }
 
 const SIZES: &[Field] = &[
-    info("smc.conn_token", conn!(token), "Number of the connection.", "token").shape("token:0xHEX").text(
+    info("smc.conn_token", conn!(token), "Token of the connection.", "token").shape("token:0xHEX").text(
         Text::Custom(|out, r, _| {
             if let Some(token) = msg(r).and_then(|msg| msg.conn_info()?.token()) {
                 out.extend_from_slice(b" token:");
@@ -268,19 +268,22 @@ const SIZES: &[Field] = &[
     size!("smc.rmbe_bytes", rmbe_size, "Size of the receive buffer.", "rmbe"),
     size!("smc.peer_rmbe_bytes", peer_rmbe_size, "Size of the peer's receive buffer.", "peer_rmbe"),
 ];
-const RX_PROD: &[Field] = cursor!("rx_prod", rx_prod, rx_prod_wrap, "what the peer wrote into our buffer");
-const RX_CONS: &[Field] = cursor!("rx_cons", rx_cons, rx_cons_wrap, "what was read from our buffer");
-const TX_PROD: &[Field] = cursor!("tx_prod", tx_prod, tx_prod_wrap, "what we wrote into the peer's buffer");
-const TX_CONS: &[Field] = cursor!("tx_cons", tx_cons, tx_cons_wrap, "what the peer read from its buffer");
-const TX_PREP: &[Field] = cursor!("tx_prep", tx_prep, tx_prep_wrap, "what was put into the send buffer");
-const TX_SENT: &[Field] = cursor!("tx_sent", tx_sent, tx_sent_wrap, "what was sent from the send buffer");
-const TX_FIN: &[Field] = cursor!("tx_fin", tx_fin, tx_fin_wrap, "what is known to have left the send buffer");
+const RX_PROD: &[Field] =
+    cursor!("rx_prod", rx_prod, rx_prod_wrap, "written by the peer to the local receive buffer");
+const RX_CONS: &[Field] = cursor!("rx_cons", rx_cons, rx_cons_wrap, "read from the local receive buffer");
+const TX_PROD: &[Field] =
+    cursor!("tx_prod", tx_prod, tx_prod_wrap, "written by this end to the peer's receive buffer");
+const TX_CONS: &[Field] =
+    cursor!("tx_cons", tx_cons, tx_cons_wrap, "read by the peer from its receive buffer");
+const TX_PREP: &[Field] = cursor!("tx_prep", tx_prep, tx_prep_wrap, "placed in the send buffer");
+const TX_SENT: &[Field] = cursor!("tx_sent", tx_sent, tx_sent_wrap, "sent from the send buffer");
+const TX_FIN: &[Field] = cursor!("tx_fin", tx_fin, tx_fin_wrap, "confirmed to have left the send buffer");
 
 const FLAGS: &[Field] = &[
     info(
         "smc.rx_prod_flags",
         conn!(rx_prod_flags),
-        "Flags of the peer as a writer, a bit each.",
+        "Producer flags of the peer, one bit each.",
         "rx_prod_flags",
     )
     .flags(&[])
@@ -289,7 +292,7 @@ const FLAGS: &[Field] = &[
     info(
         "smc.rx_conn_state_flags",
         conn!(rx_conn_state_flags),
-        "Flags of the peer about the connection, a bit each.",
+        "Connection state flags of the peer, one bit each.",
         "rx_conn_state_flags",
     )
     .flags(&[])
@@ -297,7 +300,7 @@ const FLAGS: &[Field] = &[
     info(
         "smc.tx_prod_flags",
         conn!(tx_prod_flags),
-        "Flags of ours as a writer, a bit each.",
+        "Producer flags of this end, one bit each.",
         "tx_prod_flags",
     )
     .flags(&[])
@@ -305,7 +308,7 @@ const FLAGS: &[Field] = &[
     info(
         "smc.tx_conn_state_flags",
         conn!(tx_conn_state_flags),
-        "Flags of ours about the connection, a bit each.",
+        "Connection state flags of this end, one bit each.",
         "tx_conn_state_flags",
     )
     .flags(&[])
@@ -366,19 +369,14 @@ const GROUP: &[Field] = &[
     )
     .shape("role:NAME")
     .text(Text::Custom(|out, r, _| put_text(out, "role", role(r).map(str::as_bytes)))),
-    link(
-        "smc.link_id",
-        plain!(|r| msg(r)?.link_info()?.link_id()),
-        "Number of the link over RDMA.",
-        "link_id",
-    )
-    .shape("link:N")
-    .text(Text::Custom(|out, r, _| {
-        if let Some(id) = msg(r).and_then(|msg| msg.link_info()?.link_id()) {
-            out.extend_from_slice(b" link:");
-            put_u64(out, id.into());
-        }
-    })),
+    link("smc.link_id", plain!(|r| msg(r)?.link_info()?.link_id()), "ID of the SMC-R link.", "link_id")
+        .shape("link:N")
+        .text(Text::Custom(|out, r, _| {
+            if let Some(id) = msg(r).and_then(|msg| msg.link_info()?.link_id()) {
+                out.extend_from_slice(b" link:");
+                put_u64(out, id.into());
+            }
+        })),
     link("smc.ib_name", text!(|r| ib_name(r)), "Name of the RDMA device.", "ibname")
         .shape("ib:NAME/PORT")
         .text(Text::Custom(|out, r, _| {
@@ -390,10 +388,10 @@ const GROUP: &[Field] = &[
         })),
     link("smc.ib_port", plain!(|r| msg(r)?.link_info()?.ibport()), "Port of the RDMA device.", "ibport")
         .text(Text::PartOf("smc.ib_name")),
-    link("smc.gid", text!(|r| gid(r)), "Identity of this end's RDMA port.", "gid")
+    link("smc.gid", text!(|r| gid(r)), "GID of the local RDMA port.", "gid")
         .shape("gid:TEXT")
         .text(Text::Custom(|out, r, _| put_text(out, "gid", gid(r)))),
-    link("smc.peer_gid", text!(|r| peer_gid(r)), "Identity of the peer's RDMA port.", "peer_gid")
+    link("smc.peer_gid", text!(|r| peer_gid(r)), "GID of the peer's RDMA port.", "peer_gid")
         .shape("peer_gid:TEXT")
         .text(Text::Custom(|out, r, _| put_text(out, "peer_gid", peer_gid(r)))),
 ];
@@ -411,30 +409,33 @@ macro_rules! dmb {
 const OF_DMB: Text = Text::PartOf("smcd.linkid");
 
 const BUFFERS: &[Field] = &[
-    dmb("smcd.linkid", dmb!(linkid), "Number of the link over shared memory.", "linkid")
+    dmb("smcd.linkid", dmb!(linkid), "ID of the SMC-D link.", "linkid")
         .shape("smcd:(linkid:N,gid:HEX,peer_gid:HEX,token:HEX,peer_token:HEX)")
         .text(Text::Custom(fmt_dmb)),
-    dmb("smcd.gid", dmb!(my_gid), "Identity of our device.", "my_gid").tokens("gid").wide().text(OF_DMB),
-    dmb("smcd.peer_gid", dmb!(peer_gid), "Identity of the peer's device.", "peer_gid")
+    dmb("smcd.gid", dmb!(my_gid), "GID of the local device.", "my_gid").tokens("gid").wide().text(OF_DMB),
+    dmb("smcd.peer_gid", dmb!(peer_gid), "GID of the peer's device.", "peer_gid")
         .tokens("peer_gid")
         .wide()
         .text(OF_DMB),
-    dmb("smcd.dmb_token", dmb!(token), "Token of our buffer.", "token").tokens("token").wide().text(OF_DMB),
-    dmb("smcd.peer_dmb_token", dmb!(peer_token), "Token of the peer's buffer.", "peer_token")
+    dmb("smcd.dmb_token", dmb!(token), "Token of the local DMB (receive buffer).", "token")
+        .tokens("token")
+        .wide()
+        .text(OF_DMB),
+    dmb("smcd.peer_dmb_token", dmb!(peer_token), "Token of the peer's DMB (receive buffer).", "peer_token")
         .tokens("peer_token")
         .wide()
         .text(OF_DMB),
     dmb(
         "smcd.gid_ext",
         dmb!(my_gid_ext),
-        "High half of our device's identity; since Linux 6.8.",
+        "High half of the local device's GID; since Linux 6.8.",
         "my_gid_ext",
     )
     .wide(),
     dmb(
         "smcd.peer_gid_ext",
         dmb!(peer_gid_ext),
-        "High half of the identity of the peer's device; since Linux 6.8.",
+        "High half of the peer device's GID; since Linux 6.8.",
         "peer_gid_ext",
     )
     .wide(),

@@ -31,7 +31,7 @@ pub(super) const NETNS: &[Field] = &[
     Field::new(
         "netns.title",
         text!(|r| Some(r.names.netns?.title.as_slice())),
-        "Name of the network namespace, or its inode number where it has none.",
+        "Name of the network namespace, or its inode number if it has none.",
         "/run/netns, /proc/PID/ns/net",
     )
     .group(Groups::NETNS)
@@ -39,7 +39,7 @@ pub(super) const NETNS: &[Field] = &[
     Field::new(
         "netns.name",
         text!(|r| r.names.netns?.name.as_deref()),
-        "Name of the network namespace, as ip-netns(8) gives it.",
+        "Name of the network namespace, as in ip-netns(8).",
         "/run/netns",
     )
     .group(Groups::NETNS)
@@ -54,8 +54,8 @@ pub(super) const NETNS: &[Field] = &[
     Field::new(
         "netns.owner_uid",
         plain!(|r| Some(r.names.netns?.owner?.uid)),
-        "User who made the user namespace that the network namespace belongs to, where that is neither ours nor \
-         the first one: he can give it any address.",
+        "Creator of the user namespace that owns the network namespace, if it is neither ours nor the initial one; \
+         that user can assign any address in it.",
         "NS_GET_USERNS, NS_GET_OWNER_UID",
     )
     .group(Groups::NETNS),
@@ -83,9 +83,9 @@ pub(super) const PEERS: &[Field] = &[
                 Value::List(List::Of(r, |r, take| each_holder_of(r, peer_inode(r), take)))
             })
         }),
-        "Descriptors that refer to the other end of a unix, TCP or UDP socket, where it is on this machine. Of \
-         TCP and UDP it is a guess by addresses and states; absent where peer.claimed_by_uid is there.",
-        "UNIX_DIAG_PEER, the reversed addresses and ports, /proc/PID/fd",
+        "File descriptors that refer to the other end of a unix, TCP or UDP socket, if it is on this machine. For \
+         TCP and UDP, it is inferred from addresses and states. Absent if peer.claimed_by_uid is present.",
+        "UNIX_DIAG_PEER, swapped addresses and ports, /proc/PID/fd",
     )
     .gauge(Unit::Count)
     .needs(Needs::PEERS.union(Needs::PROCESSES))
@@ -95,8 +95,8 @@ pub(super) const PEERS: &[Field] = &[
     Field::new(
         "peer.inode",
         plain!(|r| Some(peer_inode(r)), unless 0),
-        "Inode of the other end, where it is a socket of this machine and not in doubt.",
-        "UNIX_DIAG_PEER, the reversed addresses and ports",
+        "Inode of the other end, if it is a socket of this machine and unambiguous.",
+        "UNIX_DIAG_PEER, swapped addresses and ports",
     )
     .needs(Needs::PEERS)
     .group(Groups::PEERS)
@@ -122,8 +122,8 @@ pub(super) const PEERS: &[Field] = &[
     Field::new(
         "peer.netns_title",
         text!(|r| Some(peer(r)?.netns?.title.as_slice())),
-        "Name of the network namespace that the other end is in, or its inode number where it has none; the text \
-         shows it where it is another than the socket's.",
+        "Name of the network namespace that the other end is in, or its inode number if it has none; the text shows \
+         it if it differs from the socket's.",
         "/run/netns, /proc/PID/ns/net",
     )
     .needs(Needs::PEERS)
@@ -133,8 +133,8 @@ pub(super) const PEERS: &[Field] = &[
     Field::new(
         "peer.claimed_by_uid",
         plain!(|r| peer(r)?.claimed_by),
-        "User by whose word alone there is another end: one of the two is in a network namespace that belongs to \
-         a user namespace of his, where he can give himself any address.",
+        "User who could have faked the other end: one of the two ends is in a network namespace owned by this \
+         user's user namespace, where the user can assign any address.",
         "NS_GET_USERNS, NS_GET_OWNER_UID",
     )
     .needs(Needs::PEERS)
@@ -143,8 +143,8 @@ pub(super) const PEERS: &[Field] = &[
     Field::new(
         "peer.candidates",
         plain!(|r| Some(peer(r)?.candidates)),
-        "Sockets of this machine that may be the other end; of more than one none is taken for it.",
-        "the reversed addresses and ports",
+        "Sockets of this machine that may be the other end; if there are several, none is chosen.",
+        "swapped addresses and ports",
     )
     .gauge(Unit::Count)
     .needs(Needs::PEERS)
@@ -194,9 +194,9 @@ pub(super) const CONTAINERS: &[Field] = &[
     told(
         "container.title",
         text!(|r| named(workload(r)?.titles.container.as_ref())),
-        "Container that the socket was made in, or that its process is in: its name, or the first digits of its id \
-         where no name is known. A name that was chosen by a user, or in another container, bears a mark, as do ids, \
-         pods, units and slices: web(uid 1000).",
+        "Container that the socket was created in, or that its process is in: its name, or the first digits of its \
+         ID if no name is known. A name, ID, pod, unit or slice that was chosen by a user, or in another container, \
+         is labelled: web(uid 1000).",
         "state files of the runtime, cgroup path",
         Text::Custom(|out, r, _| put_token(out, b" container:", r, |titles| titles.container.as_ref())),
     )
@@ -211,22 +211,22 @@ pub(super) const CONTAINERS: &[Field] = &[
     told(
         "container.id",
         text!(|r| named(workload(r)?.container_id.as_ref())),
-        "Id of the container; its name where the runtime has no other id.",
+        "ID of the container; its name if the runtime has no other ID.",
         "cgroup path",
         CONTAINER,
     ),
     told(
         "container.runtime",
         text!(|r| workload(r)?.runtime.map(str::as_bytes)),
-        "What runs the container: docker, podman, containerd, cri-o, lxc, nspawn, libvirt, or machine for what \
-         only systemd-machined(8) knows. Of a user's container only what his files tell.",
+        "Runtime of the container: docker, podman, containerd, cri-o, lxc, nspawn, libvirt, or machine if only \
+         systemd-machined(8) knows it. For a user's container, only what that user's files state.",
         "cgroup path",
         Text::Silent,
     ),
     told(
         "pod.title",
         text!(|r| named(workload(r)?.titles.pod.as_ref())),
-        "Kubernetes pod: its namespace and name, or its uid where no name is known.",
+        "Kubernetes pod: its namespace and name, or its UID if no name is known.",
         "annotations in the container's config.json, cgroup path",
         Text::Custom(|out, r, _| put_token(out, b" pod:", r, |titles| titles.pod.as_ref())),
     )
@@ -248,23 +248,23 @@ pub(super) const CONTAINERS: &[Field] = &[
     told(
         "pod.uid",
         text!(|r| named(workload(r)?.pod_uid.as_ref())),
-        "Uid of the Kubernetes pod, or id of the Podman pod.",
+        "UID of the Kubernetes pod, or ID of the Podman pod.",
         "cgroup path",
         POD,
     ),
     told(
         "pod.qos",
         word!(QOS_CLASSES, |r| workload(r)?.pod_qos),
-        "Quality of service class of the pod.",
+        "Quality of service (QoS) class of the pod.",
         "cgroup path",
         Text::Silent,
     ),
     told(
         "unit.title",
         text!(|r| named(workload(r)?.titles.unit.as_ref())),
-        "Innermost systemd unit, a service, scope or socket, that the socket or its process belongs to; absent where \
-         the unit is the container and has its id for a name. One below a user's manager, or in a container, bears a \
-         mark: sshd.service(uid 1000).",
+        "Innermost systemd unit (service, scope or socket) that the socket or its process belongs to; absent if the \
+         unit is the container and is named by its ID. A unit of a user's manager, or in a container, is labelled: \
+         sshd.service(uid 1000).",
         "cgroup path",
         Text::Custom(|out, r, _| put_token(out, b" unit:", r, |titles| titles.unit.as_ref())),
     )
@@ -272,7 +272,7 @@ pub(super) const CONTAINERS: &[Field] = &[
     told(
         "unit.name",
         text!(|r| named(workload(r)?.unit.as_ref())),
-        "Innermost systemd unit, that of a container too.",
+        "Innermost systemd unit, including that of a container.",
         "cgroup path",
         Text::PartOf("unit.title"),
     ),
@@ -286,14 +286,14 @@ pub(super) const CONTAINERS: &[Field] = &[
     told(
         "unit.session",
         text!(|r| workload(r)?.session.as_deref()),
-        "Id of the login session.",
+        "ID of the login session.",
         "cgroup path",
         Text::Silent,
     ),
     told(
         "unit.owner_uid",
         plain!(|r| workload(r)?.owner_uid),
-        "User whose login session or service manager it is, or to whom the cgroup was given.",
+        "User who owns the login session, the service manager or the delegated cgroup.",
         "cgroup path",
         Text::Silent,
     )
@@ -301,7 +301,7 @@ pub(super) const CONTAINERS: &[Field] = &[
     told(
         "unit.cgroup",
         text!(|r| workload(r).map(|work| work.cgroup.as_slice())),
-        "Path of the cgroup that told the container and the unit.",
+        "Path of the cgroup from which container and unit were derived.",
         "INET_DIAG_CGROUP_ID, else /proc/PID/cgroup of the newest process",
         Text::Silent,
     ),

@@ -101,35 +101,35 @@ const WORDS: &[Field] = &[
     word(
         "tcp.usec_ts",
         option_bit!(0x40),
-        "Whether timestamps count microseconds.",
+        "Whether timestamps are in microseconds.",
         "TCPI_OPT_USEC_TS",
         "usec_ts",
     ),
     word(
         "tcp.sack",
         option_bit!(0x02),
-        "Whether selective acknowledgements are in use.",
+        "Whether selective acknowledgements (SACK) are in use.",
         "TCPI_OPT_SACK",
         "sack",
     ),
     word(
         "tcp.ecn",
         option_bit!(0x08),
-        "Whether explicit congestion notification was agreed on.",
+        "Whether explicit congestion notification (ECN) was negotiated.",
         "TCPI_OPT_ECN",
         "ecn",
     ),
     word(
         "tcp.ecnseen",
         option_bit!(0x10),
-        "Whether a packet with an ECN mark arrived.",
+        "Whether a packet marked ECT or CE was received.",
         "TCPI_OPT_ECN_SEEN",
         "ecnseen",
     ),
     word(
         "tcp.fastopen",
         option_bit!(0x20),
-        "Whether data in the SYN was acknowledged.",
+        "Whether data in the SYN was acknowledged (TCP Fast Open).",
         "TCPI_OPT_SYN_DATA",
         "fastopen",
     ),
@@ -140,17 +140,17 @@ const PATH: &[Field] = &[
     tcp(
         "tcp.snd_wscale",
         info!(snd_wscale),
-        "Scale of the windows that the peer announces.",
+        "Window scale of the peer's advertised windows.",
         "tcpi_snd_wscale",
     )
     .shape("wscale:SND,RCV")
     .text(Text::Custom(fmt_wscale)),
-    tcp("tcp.rcv_wscale", info!(rcv_wscale), "Scale of the windows that we announce.", "tcpi_rcv_wscale")
+    tcp("tcp.rcv_wscale", info!(rcv_wscale), "Window scale of this end's advertised windows.", "tcpi_rcv_wscale")
         .text(Text::PartOf("tcp.snd_wscale")),
     gauge(
         "tcp.rto_us",
         info!(rto_us),
-        "Time until an unacknowledged segment is sent again.",
+        "Retransmission timeout.",
         "tcpi_rto",
         Unit::Microseconds,
     )
@@ -163,7 +163,7 @@ const PATH: &[Field] = &[
             put_millis(out, rto);
         }
     })),
-    gauge("tcp.backoff", info!(backoff), "How often the timeout was doubled.", "tcpi_backoff", Unit::Count)
+    gauge("tcp.backoff", info!(backoff), "Doublings of the retransmission timeout.", "tcpi_backoff", Unit::Count)
         .size()
         .text(Text::Nonzero("backoff")),
     gauge("tcp.rtt_us", info!(rtt_us), "Smoothed round-trip time.", "tcpi_rtt", Unit::Microseconds)
@@ -173,7 +173,7 @@ const PATH: &[Field] = &[
     gauge(
         "tcp.rttvar_us",
         info!(rttvar_us),
-        "Deviation of the round-trip time.",
+        "Mean deviation of the round-trip time.",
         "tcpi_rttvar",
         Unit::Microseconds,
     )
@@ -181,21 +181,21 @@ const PATH: &[Field] = &[
     gauge(
         "tcp.ato_us",
         info!(ato_us),
-        "Longest time that an acknowledgement is delayed.",
+        "Delayed ACK timeout.",
         "tcpi_ato",
         Unit::Microseconds,
     )
     .text(Text::NonzeroMillis("ato")),
-    gauge("tcp.snd_mss", info!(snd_mss), "Largest segment that we send.", "tcpi_snd_mss", Unit::Bytes)
+    gauge("tcp.snd_mss", info!(snd_mss), "Maximum segment size (MSS) for sending.", "tcpi_snd_mss", Unit::Bytes)
         .size()
         .text(Text::NonzeroSigned("mss")),
-    gauge("tcp.pmtu", info!(pmtu), "Largest packet that the path takes.", "tcpi_pmtu", Unit::Bytes)
+    gauge("tcp.pmtu", info!(pmtu), "Path MTU.", "tcpi_pmtu", Unit::Bytes)
         .size()
         .text(Text::Nonzero("pmtu")),
     gauge(
         "tcp.rcv_mss",
         info!(rcv_mss),
-        "Size of the segments that arrive, estimated.",
+        "Estimated size of received segments.",
         "tcpi_rcv_mss",
         Unit::Bytes,
     )
@@ -204,7 +204,7 @@ const PATH: &[Field] = &[
     gauge(
         "tcp.advmss",
         info!(advmss),
-        "Largest segment that we announced to take.",
+        "Maximum segment size (MSS) advertised to the peer.",
         "tcpi_advmss",
         Unit::Bytes,
     )
@@ -216,7 +216,7 @@ const PATH: &[Field] = &[
     gauge(
         "tcp.snd_ssthresh",
         info!(snd_ssthresh),
-        "Window at which slow start ends; ss hides 65535 and more.",
+        "Slow-start threshold; ss hides 65535 and above.",
         "tcpi_snd_ssthresh",
         Unit::Packets,
     )
@@ -234,7 +234,7 @@ const PATH: &[Field] = &[
     counter(
         "tcp.bytes_sent",
         info!(bytes_sent),
-        "Bytes of data sent, repeats included.",
+        "Data bytes sent, including retransmissions.",
         "tcpi_bytes_sent",
         Unit::Bytes,
     )
@@ -242,7 +242,7 @@ const PATH: &[Field] = &[
     counter(
         "tcp.bytes_retrans",
         info!(bytes_retrans),
-        "Bytes of data sent again.",
+        "Data bytes retransmitted.",
         "tcpi_bytes_retrans",
         Unit::Bytes,
     )
@@ -250,7 +250,7 @@ const PATH: &[Field] = &[
     counter(
         "tcp.bytes_acked",
         info!(bytes_acked),
-        "Bytes that the peer acknowledged; our SYN, where we made the connection, and our FIN count as one each.",
+        "Bytes acknowledged by the peer; our FIN and, if we opened the connection, our SYN count as one each.",
         "tcpi_bytes_acked",
         Unit::Bytes,
     )
@@ -263,14 +263,14 @@ const PATH: &[Field] = &[
         Unit::Bytes,
     )
     .text(Text::Nonzero("bytes_received")),
-    counter("tcp.segs_out", info!(segs_out), "Segments sent, all kinds.", "tcpi_segs_out", Unit::Packets)
+    counter("tcp.segs_out", info!(segs_out), "Segments sent, with or without data.", "tcpi_segs_out", Unit::Packets)
         .text(Text::Nonzero("segs_out")),
-    counter("tcp.segs_in", info!(segs_in), "Segments received, all kinds.", "tcpi_segs_in", Unit::Packets)
+    counter("tcp.segs_in", info!(segs_in), "Segments received, with or without data.", "tcpi_segs_in", Unit::Packets)
         .text(Text::Nonzero("segs_in")),
     counter(
         "tcp.data_segs_out",
         info!(data_segs_out),
-        "Segments with data sent.",
+        "Data segments sent.",
         "tcpi_data_segs_out",
         Unit::Packets,
     )
@@ -278,7 +278,7 @@ const PATH: &[Field] = &[
     counter(
         "tcp.data_segs_in",
         info!(data_segs_in),
-        "Segments with data received.",
+        "Data segments received.",
         "tcpi_data_segs_in",
         Unit::Packets,
     )

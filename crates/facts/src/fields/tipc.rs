@@ -39,7 +39,7 @@ const COLUMNS: &[Field] = &[
     Field::new(
         "tipc.node",
         plain!(|r| node(r, r.socket.local)),
-        "Node of this end; zero on a node that is in no network.",
+        "Local node; zero on a node that has not joined a network.",
         "TIPC_NLA_SOCK_ADDR",
     )
     .none(0)
@@ -48,7 +48,7 @@ const COLUMNS: &[Field] = &[
     Field::new(
         "tipc.ref",
         plain!(|r| node(r, r.socket.local).and_then(|_| u32::try_from(r.socket.local.port).ok())),
-        "Number of this end on its node.",
+        "Reference number of the local socket on its node.",
         "TIPC_NLA_SOCK_REF",
     )
     .group(Groups::COLUMNS)
@@ -56,7 +56,7 @@ const COLUMNS: &[Field] = &[
     Field::new(
         "tipc.peer_node",
         plain!(|r| node(r, r.socket.remote)),
-        "Node of the other end; absent if there is none.",
+        "Remote node; absent if there is no connection.",
         "TIPC_NLA_CON_NODE",
     )
     .group(Groups::COLUMNS)
@@ -64,7 +64,7 @@ const COLUMNS: &[Field] = &[
     Field::new(
         "tipc.peer_ref",
         plain!(|r| node(r, r.socket.remote).and_then(|_| u32::try_from(r.socket.remote.port).ok())),
-        "Number of the other end on its node; absent if there is none.",
+        "Reference number of the remote socket on its node; absent if there is no connection.",
         "TIPC_NLA_CON_SOCK",
     )
     .group(Groups::COLUMNS)
@@ -101,7 +101,7 @@ const INFO: &[Field] = &[
     Field::new(
         "tipc.congested",
         word!(CONGESTED, |r| Some(congested(tipc(r)?))),
-        "What sending waits for: link, conn (the other end), or none.",
+        "What blocks sending: congestion of the link, of conn (the other end), or none.",
         "TIPC_NLA_SOCK_STAT_LINK_CONG, TIPC_NLA_SOCK_STAT_CONN_CONG",
     )
     .state()
@@ -139,7 +139,7 @@ const INFO: &[Field] = &[
     Field::new(
         "tipc.via_type",
         plain!(|r| Some(tipc(r)?.via()?.0)),
-        "Type of the service address that the connection was made by way of.",
+        "Type of the service address through which the connection was made.",
         "TIPC_NLA_CON_TYPE",
     )
     .group(Groups::TIPCINFO)
@@ -148,7 +148,7 @@ const INFO: &[Field] = &[
     Field::new(
         "tipc.via_instance",
         plain!(|r| Some(tipc(r)?.via()?.1)),
-        "Instance of the service address that the connection was made by way of.",
+        "Instance of the service address through which the connection was made.",
         "TIPC_NLA_CON_INST",
     )
     .group(Groups::TIPCINFO)

@@ -44,7 +44,7 @@ pub(super) const ULP: &[Field] = &[
             r.socket.attrs()?.md5sigs()?;
             Some(Value::List(List::Of(r, each_key)))
         }),
-        "MD5 signature keys, in the clear, as ss prints them to who may see them.",
+        "TCP MD5 signature keys in clear text, as ss prints them; reported only with CAP_NET_ADMIN.",
         "INET_DIAG_MD5SIG",
     )
     .gauge(Unit::Count)
@@ -71,7 +71,7 @@ pub(super) const ULP: &[Field] = &[
     row(
         "tls.rxconf",
         ulp!(tls.rxconf),
-        "Who decrypts: nobody below the program, the kernel (sw) or the network card (hw).",
+        "Where records are decrypted: in user space (none), the kernel (sw) or the network card (hw).",
         "TLS_INFO_RXCONF",
     )
     .tokens("rxconf")
@@ -80,7 +80,7 @@ pub(super) const ULP: &[Field] = &[
     row(
         "tls.txconf",
         ulp!(tls.txconf),
-        "Who encrypts: nobody below the program, the kernel (sw) or the network card (hw).",
+        "Where records are encrypted: in user space (none), the kernel (sw) or the network card (hw).",
         "TLS_INFO_TXCONF",
     )
     .tokens("txconf")
@@ -89,7 +89,7 @@ pub(super) const ULP: &[Field] = &[
     row(
         "tls.zc_ro_tx",
         plain!(|r| Some(r.socket.attrs()?.ulp()?.tls()?.zc_ro_tx())),
-        "Whether sendfile sends without a copy.",
+        "Whether sendfile(2) is zero-copy.",
         "TLS_INFO_ZC_RO_TX",
     )
     .tokens("zc_ro_tx")
@@ -97,7 +97,7 @@ pub(super) const ULP: &[Field] = &[
     row(
         "tls.rx_no_pad",
         plain!(|r| Some(r.socket.attrs()?.ulp()?.tls()?.rx_no_pad())),
-        "Whether the peer promised not to pad records.",
+        "Whether records are expected to be unpadded (TLS_RX_EXPECT_NO_PAD).",
         "TLS_INFO_RX_NO_PAD",
     )
     .tokens("no_pad_rx")
@@ -105,7 +105,7 @@ pub(super) const ULP: &[Field] = &[
     row(
         "tls.tx_max_payload_len",
         ulp!(tls.tx_max_payload_len),
-        "Most data that a sent record holds.",
+        "Maximum payload of a sent record.",
         "TLS_INFO_TX_MAX_PAYLOAD_LEN",
     )
     .gauge(Unit::Bytes)
@@ -113,35 +113,25 @@ pub(super) const ULP: &[Field] = &[
     row(
         "subflow.flags",
         ulp!(mptcp.flags),
-        "State of the MPTCP subflow; rem is what the peer did, loc what we did.",
+        "Flags of the MPTCP subflow; rem refers to the peer, loc to this end.",
         "MPTCP_SUBFLOW_ATTR_FLAGS",
     )
     .tokens("flags")
     .flags(SUBFLOW_FLAGS)
     .state()
     .text(TLS),
-    row(
-        "subflow.token_rem",
-        ulp!(mptcp.token_rem),
-        "Token of the peer's connection.",
-        "MPTCP_SUBFLOW_ATTR_TOKEN_REM",
-    )
-    .spelled(&Spelling::Hex)
-    .tokens("token")
-    .text(TLS),
-    row(
-        "subflow.token_loc",
-        ulp!(mptcp.token_loc),
-        "Token of our connection.",
-        "MPTCP_SUBFLOW_ATTR_TOKEN_LOC",
-    )
-    .spelled(&Spelling::Hex)
-    .tokens("token")
-    .text(TLS),
-    row("subflow.id_rem", ulp!(mptcp.id_rem), "Address id of the peer.", "MPTCP_SUBFLOW_ATTR_ID_REM")
+    row("subflow.token_rem", ulp!(mptcp.token_rem), "Token of the peer.", "MPTCP_SUBFLOW_ATTR_TOKEN_REM")
+        .spelled(&Spelling::Hex)
+        .tokens("token")
+        .text(TLS),
+    row("subflow.token_loc", ulp!(mptcp.token_loc), "Token of this end.", "MPTCP_SUBFLOW_ATTR_TOKEN_LOC")
+        .spelled(&Spelling::Hex)
+        .tokens("token")
+        .text(TLS),
+    row("subflow.id_rem", ulp!(mptcp.id_rem), "Address ID of the peer.", "MPTCP_SUBFLOW_ATTR_ID_REM")
         .tokens("id")
         .text(TLS),
-    row("subflow.id_loc", ulp!(mptcp.id_loc), "Address id of this end.", "MPTCP_SUBFLOW_ATTR_ID_LOC")
+    row("subflow.id_loc", ulp!(mptcp.id_loc), "Address ID of this end.", "MPTCP_SUBFLOW_ATTR_ID_LOC")
         .tokens("id")
         .text(TLS),
     row(
@@ -182,7 +172,7 @@ pub(super) const ULP: &[Field] = &[
     row(
         "subflow.relwrite_seq",
         ulp!(mptcp.relwrite_seq),
-        "Sequence number to be written next, relative to the start.",
+        "Next sequence number to be written, relative to the start.",
         "MPTCP_SUBFLOW_ATTR_RELWRITE_SEQ",
     ),
 ];
@@ -230,7 +220,7 @@ const MD5_KEY: &[Member] = &[
         name: "addr",
         kind: Kind::Addr,
         unit: Unit::None,
-        doc: "Address of the peers that it is for.",
+        doc: "Address or prefix of the peers that use the key.",
         needs: Needs::NONE,
         brief: true,
         spelling: Spelling::PLAIN,
@@ -239,7 +229,7 @@ const MD5_KEY: &[Member] = &[
         name: "prefixlen",
         kind: Kind::Int(Int::of::<u8>()),
         unit: Unit::None,
-        doc: "How many bits of the address count.",
+        doc: "Prefix length of the address.",
         needs: Needs::NONE,
         brief: true,
         spelling: Spelling::PLAIN,

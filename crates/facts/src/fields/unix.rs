@@ -40,7 +40,7 @@ const COLUMNS: &[Field] = &[
     Field::new(
         "unix.name",
         Read::of(Kind::Text, |r| Some(name_value(unix(r)?.whole_name()?))),
-        "Path or abstract name that the socket is bound to, the latter behind an @ in place of its NUL.",
+        "Path or abstract name that the socket is bound to; an abstract name has @ in place of its leading NUL.",
         "UNIX_DIAG_NAME",
     )
     .group(Groups::COLUMNS)
@@ -48,7 +48,7 @@ const COLUMNS: &[Field] = &[
     Field::new(
         "unix.abstract",
         plain!(|r| Some(unix(r)?.whole_name()?.is_abstract)),
-        "Whether the name is abstract instead of a path.",
+        "Whether the name is abstract rather than a path.",
         "UNIX_DIAG_NAME",
     )
     .group(Groups::COLUMNS)
@@ -62,7 +62,7 @@ const COLUMNS: &[Field] = &[
     Field::new(
         "unix.peer_name",
         Read::of(Kind::Text, |r| Some(name_value(unix(r)?.peer_name()?))),
-        "Name of the peer, which only /proc of very old kernels tells.",
+        "Name of the peer; reported only by /proc of very old kernels.",
         "/proc/net/unix",
     )
     .group(Groups::COLUMNS)
@@ -72,7 +72,7 @@ const COLUMNS: &[Field] = &[
     Field::new(
         "unix.peer",
         plain!(|r| unix(r)?.peer()),
-        "Inode of the peer; zero if the peer was closed.",
+        "Inode of the peer; zero if the peer has closed.",
         "UNIX_DIAG_PEER",
     )
     .none(0)
@@ -87,7 +87,7 @@ const DETAILS: &[Field] = &[
     Field::new(
         "unix.vfs_inode",
         plain!(|r| unix(r)?.vfs()?.inode()),
-        "Inode of the file that the path is bound to.",
+        "Inode of the file that the socket is bound to.",
         "UNIX_DIAG_VFS",
     )
     .needs(Needs::UNIX_VFS)
@@ -97,7 +97,7 @@ const DETAILS: &[Field] = &[
     Field::new(
         "unix.vfs_major",
         plain!(|r| Some(unix(r)?.vfs()?.dev()? >> 20)),
-        "Major number of the file's device; -e shows another, see dev: in ss(8).",
+        "Major number of the file's device; -e shows a different one, see dev: in ss(8).",
         "UNIX_DIAG_VFS",
     )
     .tokens("dev")
@@ -122,7 +122,7 @@ const DETAILS: &[Field] = &[
                 icons.for_each(|inode| take(Item::Value(inode.into())));
             })))
         }),
-        "Inodes of the other ends of connections that wait to be accepted.",
+        "Inodes of the peers of connections in the accept queue.",
         "UNIX_DIAG_ICONS",
     )
     .gauge(Unit::Count)

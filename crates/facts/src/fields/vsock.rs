@@ -23,7 +23,7 @@ const COLUMNS: &[Field] = &[
     Field::new(
         "vsock.src_cid",
         plain!(|r| cid(r, r.socket.local)),
-        "Context of this end: a virtual machine, or 2 for the host; all ones accepts from any.",
+        "Local context ID (CID): a virtual machine, or 2 for the host; all ones accepts from any.",
         "vdiag_src_cid",
     )
     .none(VMADDR_CID_ANY as i128)
@@ -35,7 +35,7 @@ const COLUMNS: &[Field] = &[
     Field::new(
         "vsock.dst_cid",
         plain!(|r| cid(r, r.socket.remote)),
-        "Context of the other end; all ones if there is none.",
+        "Remote context ID (CID); all ones if there is none.",
         "vdiag_dst_cid",
     )
     .none(VMADDR_CID_ANY as i128)

@@ -85,7 +85,7 @@ const RINGS: &[Field] = &[
     of(
         "xdp.rx_entries",
         plain!(|r| msg(r)?.rx_ring()?.entries()),
-        "Descriptors that the receive ring has room for; absent without one.",
+        "Capacity of the receive ring in descriptors; absent if there is no such ring.",
         "XDP_DIAG_RX_RING",
         Text::Custom(|out, r, style| put_ring(out, b"rx", msg(r).and_then(XdpDiagMsg::rx_ring), style)),
     )
@@ -95,64 +95,63 @@ const RINGS: &[Field] = &[
     of(
         "xdp.tx_entries",
         plain!(|r| msg(r)?.tx_ring()?.entries()),
-        "Descriptors that the send ring has room for; absent without one.",
+        "Capacity of the transmit ring in descriptors; absent if there is no such ring.",
         "XDP_DIAG_TX_RING",
         Text::Custom(|out, r, style| put_ring(out, b"tx", msg(r).and_then(XdpDiagMsg::tx_ring), style)),
     )
     .tokens("entries")
     .gauge(Unit::Count)
     .shape("tx(entries:N)"),
-    of("xdp.umem_id", umem!(id), "Number of the packet memory.", "id", Text::Custom(fmt_umem))
+    of("xdp.umem_id", umem!(id), "ID of the UMEM, the packet memory.", "id", Text::Custom(fmt_umem))
         .tokens("id tumem")
         .shape("umem(id:N,size:N,...)"),
-    of("xdp.umem_bytes", umem!(size), "Size of the packet memory.", "size", UMEM)
-        .tokens("size")
-        .gauge(Unit::Bytes),
-    of("xdp.umem_pages", umem!(num_pages), "Pages that the packet memory consists of.", "num_pages", UMEM)
+    of("xdp.umem_bytes", umem!(size), "Size of the UMEM.", "size", UMEM).tokens("size").gauge(Unit::Bytes),
+    of("xdp.umem_pages", umem!(num_pages), "Number of pages in the UMEM.", "num_pages", UMEM)
         .tokens("num_pages")
         .gauge(Unit::Count),
-    of("xdp.umem_chunk_bytes", umem!(chunk_size), "Size of a frame.", "chunk_size", UMEM)
+    of("xdp.umem_chunk_bytes", umem!(chunk_size), "Size of a UMEM chunk (frame).", "chunk_size", UMEM)
         .tokens("chunk_size")
         .gauge(Unit::Bytes)
         .size(),
-    of("xdp.umem_headroom_bytes", umem!(headroom), "Room before the packet in a frame.", "headroom", UMEM)
-        .tokens("headroom")
-        .gauge(Unit::Bytes)
-        .size(),
+    of(
+        "xdp.umem_headroom_bytes",
+        umem!(headroom),
+        "Headroom before the packet in a chunk.",
+        "headroom",
+        UMEM,
+    )
+    .tokens("headroom")
+    .gauge(Unit::Bytes)
+    .size(),
     of(
         "xdp.umem_ifindex",
         umem!(ifindex),
-        "Index of the interface that works on the packet memory.",
+        "Index of the interface that the UMEM is bound to.",
         "ifindex",
         UMEM,
     )
     .tokens("ifindex")
     .none(0),
-    of("xdp.umem_queue_id", umem!(queue_id), "Queue of that interface.", "queue_id", UMEM).tokens("qid"),
+    of("xdp.umem_queue_id", umem!(queue_id), "Interface queue that the UMEM is bound to.", "queue_id", UMEM)
+        .tokens("qid"),
     of(
         "xdp.umem_zerocopy",
         plain!(|r| zerocopy(msg(r)?.umem()?)),
-        "Whether the driver works on the packet memory without copies.",
+        "Whether the driver uses the UMEM in zero-copy mode.",
         "XDP_DU_F_ZEROCOPY",
         UMEM,
     )
     .tokens("zc"),
-    of(
-        "xdp.umem_flags",
-        umem!(flags),
-        "Flags of the packet memory: 1 without copies.",
-        "flags",
-        Text::Silent,
-    )
-    .flags(UMEM_FLAGS),
-    of("xdp.umem_refs", umem!(refs), "Sockets that use the packet memory.", "refs", UMEM)
+    of("xdp.umem_flags", umem!(flags), "Flags of the UMEM: 1 zero-copy.", "flags", Text::Silent)
+        .flags(UMEM_FLAGS),
+    of("xdp.umem_refs", umem!(refs), "Sockets that use the UMEM.", "refs", UMEM)
         .tokens("refs")
         .gauge(Unit::Count)
         .size(),
     of(
         "xdp.fill_entries",
         plain!(|r| msg(r)?.fill_ring()?.entries()),
-        "Descriptors that the ring of free frames has room for; absent without one.",
+        "Capacity of the fill ring in descriptors; absent if there is no such ring.",
         "XDP_DIAG_UMEM_FILL_RING",
         Text::Custom(|out, r, style| {
             put_ring(out, b"fr", with_umem(r).and_then(XdpDiagMsg::fill_ring), style);
@@ -164,7 +163,7 @@ const RINGS: &[Field] = &[
     of(
         "xdp.completion_entries",
         plain!(|r| msg(r)?.completion_ring()?.entries()),
-        "Descriptors that the ring of frames that were sent has room for; absent without one.",
+        "Capacity of the completion ring in descriptors; absent if there is no such ring.",
         "XDP_DIAG_UMEM_COMPLETION_RING",
         Text::Custom(|out, r, style| {
             put_ring(out, b"cr", with_umem(r).and_then(XdpDiagMsg::completion_ring), style);
@@ -180,7 +179,7 @@ const STATS: &[Field] = &[
     of(
         "xdp.rx_dropped",
         stats!(rx_dropped),
-        "Packets dropped on the way to the socket for other reasons than those below.",
+        "Received packets dropped for reasons other than rx_invalid and rx_full.",
         "n_rx_dropped",
         Text::Custom(fmt_stats),
     )
@@ -190,7 +189,7 @@ const STATS: &[Field] = &[
     of(
         "xdp.rx_invalid",
         stats!(rx_invalid),
-        "Packets dropped because a descriptor in the ring of free frames was invalid.",
+        "Packets dropped because a descriptor in the fill ring was invalid.",
         "n_rx_invalid",
         COUNTERS,
     )
@@ -207,7 +206,7 @@ const STATS: &[Field] = &[
     of(
         "xdp.fill_ring_empty",
         stats!(fill_ring_empty),
-        "Times that there was no free frame.",
+        "Times that the fill ring was empty.",
         "n_fill_ring_empty",
         COUNTERS,
     )
@@ -216,7 +215,7 @@ const STATS: &[Field] = &[
     of(
         "xdp.tx_invalid",
         stats!(tx_invalid),
-        "Packets not sent because their descriptor was invalid.",
+        "Packets not sent because of an invalid descriptor.",
         "n_tx_invalid",
         COUNTERS,
     )
@@ -224,7 +223,7 @@ const STATS: &[Field] = &[
     of(
         "xdp.tx_ring_empty",
         stats!(tx_ring_empty),
-        "Times that the send ring had nothing to send.",
+        "Times that the transmit ring was empty.",
         "n_tx_ring_empty",
         COUNTERS,
     )

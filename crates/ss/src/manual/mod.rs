@@ -60,7 +60,7 @@ fn sections(catalog: &Catalog) -> Vec<Section> {
 /// How to see fields that no option asks for.
 fn by_name(fields: &[&Field]) -> &'static str {
     if fields.iter().all(|field| field.needs.has(Needs::TWO_LOOKS)) {
-        "sockdiag top, by name: they need two looks at each socket"
+        "sockdiag top, by name: they need two samples of each socket"
     } else if fields.iter().all(|field| field.groups == Groups::NONE && field.token().is_none()) {
         "--columns, by name"
     } else {

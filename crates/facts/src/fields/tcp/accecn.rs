@@ -61,7 +61,7 @@ pub(in crate::fields) const ACCECN: &[Field] = &[
             Sent::Numbers(_) => None,
             Sent::Bits(info) => info.ecn_mode(),
         }),
-        "Mode of ECN; since Linux 7.0.",
+        "ECN mode; since Linux 7.0.",
         "tcpi_ecn_mode",
     )
     .words(ECN_MODES)
@@ -72,7 +72,7 @@ pub(in crate::fields) const ACCECN: &[Field] = &[
             Sent::Numbers(info) => info.accecn_opt_seen_6_18().map(u32::from),
             Sent::Bits(info) => info.accecn_opt_seen(),
         }),
-        "Option of accurate ECN as it was seen; since Linux 6.18, absent in recordings.",
+        "State of the accurate ECN option received; since Linux 6.18, absent in recordings.",
         "tcpi_accecn_opt_seen",
     )
     .words(OPTIONS_SEEN)
@@ -83,8 +83,8 @@ pub(in crate::fields) const ACCECN: &[Field] = &[
             Sent::Numbers(info) => info.accecn_fail_mode_6_18().map(u32::from),
             Sent::Bits(info) => info.accecn_fail_mode(),
         }),
-        "How accurate ECN failed, sending or receiving its counter (ACE) or its option; since Linux 6.18, absent in \
-         recordings.",
+        "How accurate ECN failed: when sending or receiving its counter (ACE) or its option; since Linux 6.18, \
+         absent in recordings.",
         "tcpi_accecn_fail_mode",
     )
     .flags(FAILURES)
@@ -95,7 +95,7 @@ pub(in crate::fields) const ACCECN: &[Field] = &[
             Sent::Numbers(_) => None,
             Sent::Bits(info) => info.options2(),
         }),
-        "Further options, a bit each; none has a name yet.",
+        "Further TCP options, one bit each; none has a name yet.",
         "tcpi_options2",
     )
     .flags(&[]),

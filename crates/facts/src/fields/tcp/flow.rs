@@ -17,7 +17,7 @@ pub(super) const FLOW: &[Field] = &[
     gauge(
         "tcp.send_rate_bytes_per_s",
         plain!(|r| Some(send_rate(r)? / 8.0)),
-        "Rate that window and round-trip time allow: cwnd times mss in each rtt.",
+        "Rate allowed by the congestion window and round-trip time: cwnd * mss / rtt.",
         "tcpi_snd_cwnd, tcpi_snd_mss, tcpi_rtt",
         Unit::BytesPerSecond,
     )
@@ -30,7 +30,7 @@ pub(super) const FLOW: &[Field] = &[
     gauge(
         "tcp.last_data_sent_ms",
         info!(last_data_sent_ms),
-        "Time since data was sent.",
+        "Time since data was last sent.",
         "tcpi_last_data_sent",
         Unit::Milliseconds,
     )
@@ -39,7 +39,7 @@ pub(super) const FLOW: &[Field] = &[
     gauge(
         "tcp.last_data_recv_ms",
         info!(last_data_recv_ms),
-        "Time since data arrived.",
+        "Time since data was last received.",
         "tcpi_last_data_recv",
         Unit::Milliseconds,
     )
@@ -48,7 +48,7 @@ pub(super) const FLOW: &[Field] = &[
     gauge(
         "tcp.last_ack_recv_ms",
         info!(last_ack_recv_ms),
-        "Time since an acknowledgement arrived.",
+        "Time since an acknowledgement was last received.",
         "tcpi_last_ack_recv",
         Unit::Milliseconds,
     )
@@ -57,7 +57,7 @@ pub(super) const FLOW: &[Field] = &[
     gauge(
         "tcp.pacing_rate_bytes_per_s",
         info!(pacing_rate),
-        "Rate that sending is paced to.",
+        "Pacing rate.",
         "tcpi_pacing_rate",
         Unit::BytesPerSecond,
     )
@@ -67,7 +67,7 @@ pub(super) const FLOW: &[Field] = &[
     gauge(
         "tcp.max_pacing_rate_bytes_per_s",
         info!(max_pacing_rate),
-        "Most that pacing allows (SO_MAX_PACING_RATE).",
+        "Maximum pacing rate (SO_MAX_PACING_RATE).",
         "tcpi_max_pacing_rate",
         Unit::BytesPerSecond,
     )
@@ -76,7 +76,7 @@ pub(super) const FLOW: &[Field] = &[
     gauge(
         "tcp.delivery_rate_bytes_per_s",
         info!(delivery_rate),
-        "Rate at which data lately reached the peer.",
+        "Most recent rate of delivery to the peer.",
         "tcpi_delivery_rate",
         Unit::BytesPerSecond,
     )
@@ -90,7 +90,7 @@ pub(super) const FLOW: &[Field] = &[
     counter(
         "tcp.delivered",
         info!(delivered),
-        "Segments that reached the peer.",
+        "Segments delivered to the peer.",
         "tcpi_delivered",
         Unit::Packets,
     )
@@ -98,7 +98,7 @@ pub(super) const FLOW: &[Field] = &[
     counter(
         "tcp.delivered_ce",
         info!(delivered_ce),
-        "Segments that reached the peer with a congestion mark.",
+        "Segments delivered to the peer with a CE mark.",
         "tcpi_delivered_ce",
         Unit::Packets,
     )
@@ -106,7 +106,7 @@ pub(super) const FLOW: &[Field] = &[
     tcp(
         "tcp.app_limited",
         plain!(|r| Some(r.socket.tcp_info()?.delivery_rate_app_limited()? != 0)),
-        "Whether the delivery rate is limited by the sender having had nothing to send.",
+        "Whether the delivery rate was limited by the application having nothing to send.",
         "tcpi_delivery_rate_app_limited",
     )
     .state()
@@ -114,7 +114,7 @@ pub(super) const FLOW: &[Field] = &[
     counter(
         "tcp.busy_time_us",
         info!(busy_time_us),
-        "Time in which data was waiting to be sent or acknowledged.",
+        "Time with data waiting to be sent or acknowledged.",
         "tcpi_busy_time",
         Unit::Microseconds,
     )
@@ -123,7 +123,7 @@ pub(super) const FLOW: &[Field] = &[
     counter(
         "tcp.rwnd_limited_us",
         info!(rwnd_limited_us),
-        "Part of the busy time in which the peer's window was the limit.",
+        "Part of the busy time limited by the peer's receive window.",
         "tcpi_rwnd_limited",
         Unit::Microseconds,
     )
@@ -131,7 +131,7 @@ pub(super) const FLOW: &[Field] = &[
     counter(
         "tcp.sndbuf_limited_us",
         info!(sndbuf_limited_us),
-        "Part of the busy time in which our send buffer was the limit.",
+        "Part of the busy time limited by the local send buffer.",
         "tcpi_sndbuf_limited",
         Unit::Microseconds,
     )

@@ -36,7 +36,7 @@ pub(super) const LOSS: &[Field] = &[
     gauge(
         "tcp.unacked",
         info!(unacked),
-        "Segments sent and not acknowledged; for a listener, connections waiting.",
+        "Segments sent and not acknowledged; for a listener, connections in the accept queue.",
         "tcpi_unacked",
         Unit::Packets,
     )
@@ -44,7 +44,7 @@ pub(super) const LOSS: &[Field] = &[
     gauge(
         "tcp.retrans",
         info!(retrans),
-        "Segments sent again and not acknowledged.",
+        "Segments retransmitted and not yet acknowledged.",
         "tcpi_retrans",
         Unit::Packets,
     )
@@ -53,17 +53,17 @@ pub(super) const LOSS: &[Field] = &[
     counter(
         "tcp.total_retrans",
         info!(total_retrans),
-        "Segments sent again since the start.",
+        "Segments retransmitted since the start of the connection.",
         "tcpi_total_retrans",
         Unit::Packets,
     )
     .text(Text::PartOf("tcp.retrans")),
-    gauge("tcp.lost", info!(lost), "Segments believed lost.", "tcpi_lost", Unit::Packets)
+    gauge("tcp.lost", info!(lost), "Segments presumed lost.", "tcpi_lost", Unit::Packets)
         .text(Text::Nonzero("lost")),
     gauge(
         "tcp.sacked",
         info!(sacked),
-        "Segments acknowledged selectively; for a listener, the backlog limit.",
+        "Segments acknowledged by SACK; for a listener, the limit of the accept queue.",
         "tcpi_sacked",
         Unit::Packets,
     )
@@ -78,7 +78,7 @@ pub(super) const LOSS: &[Field] = &[
     counter(
         "tcp.dsack_dups",
         info!(dsack_dups),
-        "Segments that the peer reported as received twice.",
+        "Duplicate segments reported by the peer (DSACK).",
         "tcpi_dsack_dups",
         Unit::Packets,
     )
@@ -86,7 +86,7 @@ pub(super) const LOSS: &[Field] = &[
     gauge(
         "tcp.fackets",
         info!(fackets),
-        "Segments up to the highest that was acknowledged selectively.",
+        "Segments up to the highest one acknowledged by SACK.",
         "tcpi_fackets",
         Unit::Packets,
     )
@@ -95,7 +95,7 @@ pub(super) const LOSS: &[Field] = &[
     gauge(
         "tcp.reordering",
         info!(reordering),
-        "How far segments may be out of order before one counts as lost.",
+        "Reordering distance tolerated before a segment is presumed lost.",
         "tcpi_reordering",
         Unit::Packets,
     )
@@ -113,7 +113,7 @@ pub(super) const LOSS: &[Field] = &[
     counter(
         "tcp.reord_seen",
         info!(reord_seen),
-        "Segments that were seen out of order.",
+        "Reordering events detected.",
         "tcpi_reord_seen",
         Unit::Packets,
     )
@@ -130,7 +130,7 @@ pub(super) const LOSS: &[Field] = &[
     gauge(
         "tcp.rcv_space",
         info!(rcv_space),
-        "Receive buffer that the application's reading asks for.",
+        "Bytes read by the application per round trip, estimated for receive buffer auto-tuning.",
         "tcpi_rcv_space",
         Unit::Bytes,
     )
@@ -139,7 +139,7 @@ pub(super) const LOSS: &[Field] = &[
     gauge(
         "tcp.rcv_ssthresh",
         info!(rcv_ssthresh),
-        "Largest window that we announce at present.",
+        "Largest receive window that this end currently advertises.",
         "tcpi_rcv_ssthresh",
         Unit::Bytes,
     )
@@ -156,7 +156,7 @@ pub(super) const LOSS: &[Field] = &[
     gauge(
         "tcp.min_rtt_us",
         info!(min_rtt_us),
-        "Smallest round-trip time seen lately.",
+        "Recent minimum round-trip time.",
         "tcpi_min_rtt",
         Unit::Microseconds,
     )
@@ -173,21 +173,33 @@ pub(super) const LOSS: &[Field] = &[
     counter(
         "tcp.rcv_ooopack",
         info!(rcv_ooopack),
-        "Segments that arrived out of order and were queued.",
+        "Segments received out of order and queued.",
         "tcpi_rcv_ooopack",
         Unit::Packets,
     )
     .text(Text::Nonzero("rcv_ooopack")),
-    gauge("tcp.snd_wnd", info!(snd_wnd), "Window that the peer announced.", "tcpi_snd_wnd", Unit::Bytes)
-        .level()
-        .text(Text::Nonzero("snd_wnd")),
-    gauge("tcp.rcv_wnd", info!(rcv_wnd), "Window that we announced.", "tcpi_rcv_wnd", Unit::Bytes)
-        .level()
-        .text(Text::Nonzero("rcv_wnd")),
+    gauge(
+        "tcp.snd_wnd",
+        info!(snd_wnd),
+        "Receive window advertised by the peer.",
+        "tcpi_snd_wnd",
+        Unit::Bytes,
+    )
+    .level()
+    .text(Text::Nonzero("snd_wnd")),
+    gauge(
+        "tcp.rcv_wnd",
+        info!(rcv_wnd),
+        "Receive window advertised by this end.",
+        "tcpi_rcv_wnd",
+        Unit::Bytes,
+    )
+    .level()
+    .text(Text::Nonzero("rcv_wnd")),
     counter(
         "tcp.rehash",
         info!(rehash),
-        "Path changes tried after timeouts (PLB or new flow hash).",
+        "Flow rehashes, which may change the path, after timeouts or by PLB.",
         "tcpi_rehash",
         Unit::Count,
     )
@@ -196,11 +208,11 @@ pub(super) const LOSS: &[Field] = &[
 
 /// Fields that `ss` does not print.
 pub(super) const SILENT: &[Field] = &[
-    tcp("tcp.wscale", option_bit!(0x04), "Whether windows are scaled.", "TCPI_OPT_WSCALE"),
+    tcp("tcp.wscale", option_bit!(0x04), "Whether window scaling is in use.", "TCPI_OPT_WSCALE"),
     tcp(
         "tcp.ca_state",
         info!(ca_state),
-        "Congestion state; cwr is a window that is being reduced.",
+        "Congestion control state; cwr means that the congestion window is being reduced.",
         "tcpi_ca_state",
     )
     .words(CONGESTION_STATES)
@@ -208,21 +220,21 @@ pub(super) const SILENT: &[Field] = &[
     gauge(
         "tcp.retransmits",
         info!(retransmits),
-        "Timeouts in a row without an answer.",
+        "Consecutive retransmission timeouts without an acknowledgement.",
         "tcpi_retransmits",
         Unit::Count,
     ),
     gauge(
         "tcp.probes",
         info!(probes),
-        "Window or keepalive probes without an answer.",
+        "Unanswered zero-window or keepalive probes.",
         "tcpi_probes",
         Unit::Count,
     ),
     tcp(
         "tcp.fastopen_client_fail",
         info!(fastopen_client_fail),
-        "Why fast open failed, where it did.",
+        "Why TCP Fast Open failed, if it did.",
         "tcpi_fastopen_client_fail",
     )
     .words(FASTOPEN_FAILURES)
@@ -230,7 +242,7 @@ pub(super) const SILENT: &[Field] = &[
     tcp(
         "tcp.tfo_child",
         option_bit!(0x80),
-        "Whether the connection was accepted by fast open.",
+        "Whether the connection was accepted by TCP Fast Open.",
         "TCPI_OPT_TFO_CHILD",
     ),
     counter("tcp.total_rto", info!(total_rto), "Retransmission timeouts.", "tcpi_total_rto", Unit::Count),
@@ -251,28 +263,28 @@ pub(super) const SILENT: &[Field] = &[
     counter(
         "tcp.received_ce",
         info!(received_ce),
-        "Segments received with a congestion mark.",
+        "Segments received with a CE mark.",
         "tcpi_received_ce",
         Unit::Packets,
     ),
     counter(
         "tcp.delivered_e1_bytes",
         info!(delivered_e1_bytes),
-        "Bytes that reached the peer marked ECT(1).",
+        "Bytes delivered to the peer marked ECT(1).",
         "tcpi_delivered_e1_bytes",
         Unit::Bytes,
     ),
     counter(
         "tcp.delivered_e0_bytes",
         info!(delivered_e0_bytes),
-        "Bytes that reached the peer marked ECT(0).",
+        "Bytes delivered to the peer marked ECT(0).",
         "tcpi_delivered_e0_bytes",
         Unit::Bytes,
     ),
     counter(
         "tcp.delivered_ce_bytes",
         info!(delivered_ce_bytes),
-        "Bytes that reached the peer with a congestion mark.",
+        "Bytes delivered to the peer with a CE mark.",
         "tcpi_delivered_ce_bytes",
         Unit::Bytes,
     ),
@@ -293,14 +305,14 @@ pub(super) const SILENT: &[Field] = &[
     counter(
         "tcp.received_ce_bytes",
         info!(received_ce_bytes),
-        "Bytes received with a congestion mark.",
+        "Bytes received with a CE mark.",
         "tcpi_received_ce_bytes",
         Unit::Bytes,
     ),
     tcp(
         "tcp.accecn_word",
         info!(accecn_word),
-        "State of accurate ECN as sent; the fields that follow are made of it.",
+        "Raw state of accurate ECN; the following fields are decoded from it.",
         "tcpi_ecn_mode, tcpi_accecn_opt_seen, tcpi_accecn_fail_mode, tcpi_options2",
     )
     .flags(&[]),

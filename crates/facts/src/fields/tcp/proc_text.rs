@@ -29,7 +29,7 @@ pub(in crate::fields) const PROC_TCP: &[Field] = &[
     proc(
         "proc.ato_ticks",
         plain!(|r| Some(line(r)?.ato_ticks())),
-        "Delayed-ack timeout in clock ticks; ss prints seconds.",
+        "Delayed ACK timeout in clock ticks; ss prints seconds.",
     )
     .gauge(Unit::Ticks)
     .shape("ato:S")
@@ -39,7 +39,7 @@ pub(in crate::fields) const PROC_TCP: &[Field] = &[
     proc(
         "proc.qack",
         plain!(|r| Some(line(r)?.qack_raw())),
-        "Quick-ack counter, doubled, and a bit for interactive sessions.",
+        "Quick-ACK counter times two, plus a bit for interactive mode.",
     )
     .shape("qack:N [bidir]")
     .text(Text::Custom(|out, r, _| {
@@ -56,7 +56,7 @@ pub(in crate::fields) const PROC_TCP: &[Field] = &[
         .gauge(Unit::Packets)
         .level()
         .text(Text::Nonzero("cwnd")),
-    proc("proc.ssthresh", plain!(|r| Some(line(r)?.ssthresh())), "Window at which slow start ends.")
+    proc("proc.ssthresh", plain!(|r| Some(line(r)?.ssthresh())), "Slow-start threshold.")
         .unlimited(-1)
         .gauge(Unit::Packets)
         .size()
@@ -71,7 +71,7 @@ pub(in crate::fields) const PROC_TCP: &[Field] = &[
     proc(
         "proc.retrans",
         plain!(|r| line(r).map(|_| r.socket.timer.retrans)),
-        "Retransmissions or probes without an answer.",
+        "Unanswered retransmissions or probes.",
     )
     .gauge(Unit::Count)
     .shape("retrans:N")
