@@ -25,9 +25,10 @@ const TSV: &str = "tsv";
 
 /// The short help text of the filter.
 const FILTER_HELP: &str =
-    "Which sockets, in the language of ss: 'sport = :8080', 'dst 10.0.0.0/8 and rtt > 5ms'";
+    "Sockets to select, in the filter language of ss: 'sport = :8080', 'dst 10.0.0.0/8 and rtt > 5ms'";
 /// The long help text of the filter.
-const FILTER_DOC: &str = "Which sockets, in the language of ss: first states (state established, exclude \
+const FILTER_DOC: &str = "Sockets to select, in the filter language of ss: first states (state \
+    established, exclude \
     time-wait), then conditions such as 'sport = :8080', 'dst 10.0.0.0/8' or 'rtt > 5ms and comm = nginx'.  \
     Any field can be tested by its name.  `sockdiag generate man filter` describes the language, `sockdiag \
     generate man fields` the fields.";

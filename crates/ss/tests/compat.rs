@@ -234,13 +234,13 @@ fn what_cannot_be_walked_is_dumped() {
     if rustix::process::geteuid().is_root() && Command::new("setpriv").arg("--version").output().is_ok() {
         let refused = run(&["-tan", "--source", "walk"], true);
         let said = text(&refused.stderr);
-        assert_eq!(said, "ss: TCP sockets are dumped, not walked: needs CAP_BPF and CAP_PERFMON\n");
+        assert_eq!(said, "ss: TCP sockets are read by dumps, not by a walk: needs CAP_BPF and CAP_PERFMON\n");
         assert_eq!(text(&refused.stdout), text(&netlink.stdout));
         let hidden = format!("mount -t tmpfs none /sys/kernel/btf && exec {OURS} -tan --source walk");
         let untyped =
             namespace.command("unshare").args(["-m", "sh", "-c", &hidden]).output().expect("it runs");
         let said = text(&untyped.stderr);
-        assert!(said.ends_with("the kernel does not describe its types (BTF)\n"), "{said}");
+        assert!(said.ends_with("the kernel provides no type information (BTF)\n"), "{said}");
         assert_eq!(text(&untyped.stdout), text(&netlink.stdout));
     }
 }

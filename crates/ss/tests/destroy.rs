@@ -359,7 +359,7 @@ fn who_asks_is_told_what_became_of_the_sockets() {
         (lines(&outcome.stdout).len(), text(&outcome.stderr))
     };
     let unix = said("-xanHK --explain");
-    let wanted = format!("ss: 0 sockets closed, {} skipped (not of an internet protocol)\n", unix.0);
+    let wanted = format!("ss: 0 sockets closed, {} skipped (not an inet socket)\n", unix.0);
     assert!(unix.0 > 0);
     assert_eq!(unix.1, wanted);
     let (listed, told) = said("-tnHK --explain state established");

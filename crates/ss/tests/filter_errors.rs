@@ -145,11 +145,12 @@ fn what_cannot_be_meant_is_refused() {
             "ss: no socket can have tcp.rtt_us > 1ms and tcp.rtt_us < 100us\n",
         ),
         ("-tan~comm = \"abc", "ss: the quote that opens before \"abc\" is not closed\n"),
-        ("-uan~rtt > 5ms", "ss: no socket that is listed reports tcp.rtt_us\n"),
-        ("-uan~cwnd > 5", "ss: no socket that is listed reports tcp.snd_cwnd\n"),
+        ("-uan~rtt > 5ms", "ss: none of the listed sockets reports tcp.rtt_us\n"),
+        ("-uan~cwnd > 5", "ss: none of the listed sockets reports tcp.snd_cwnd\n"),
         (
             "-tan~age > 10s",
-            "ss: age_ms needs two looks at each socket, and ss takes one: the program sockdiag takes more (sockdiag top)\n",
+            "ss: age_ms needs two samples of each socket, and ss takes only one: the program sockdiag takes \
+             more (sockdiag top)\n",
         ),
         (
             "-tan~--columns~rtt,",

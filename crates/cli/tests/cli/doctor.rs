@@ -154,7 +154,7 @@ fn top_shows_what_was_found_of_each_socket() {
     // Findings are computed after filtering, and only top can show them.
     for (words, why) in [
         ("top --once doctor.severity = 3", "cannot be used in a filter, since it is computed afterwards"),
-        ("watch --fields doctor.finding", "only sockdiag top can show what the doctor found"),
+        ("watch --fields doctor.finding", "only sockdiag top can show the doctor's findings"),
     ] {
         let out = namespace.command(OURS).args(words.split(' ')).stdin(Stdio::null()).output();
         let out = out.expect("it runs");

@@ -294,7 +294,7 @@ fn what_was_refused_is_told_in_a_line_a_kind() {
     let want = [
         format!("ss: /{docker} is not read: it is longer than 1048576 bytes"),
         format!("ss: /{fifos} is not read: it is a FIFO (1 more file likewise)"),
-        format!("ss: /{podman} is not read: it is not the JSON that it should be"),
+        format!("ss: /{podman} is not read: it is not JSON of the expected form"),
     ];
     let mut want: Vec<&str> = want.iter().map(String::as_str).collect();
     want.sort_unstable();
