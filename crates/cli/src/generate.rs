@@ -61,7 +61,7 @@ pub(crate) fn command() -> Command {
         .arg(
             Arg::new("SUBCOMMAND")
                 .help(
-                    "Manual page: top, watch, wait or generate; filter is ss-filter(7), \
+                    "Manual page: top, watch, wait, doctor or generate; filter is ss-filter(7), \
                     fields is ss-fields(7)",
                 )
                 .value_parser(value_parser!(String)),
@@ -103,7 +103,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
             found
                 .ok_or_else(|| {
                     End::usage(format!(
-                        "there is no page {:?}: use top, watch, wait, generate, filter or fields",
+                        "there is no page {:?}: use top, watch, wait, doctor, generate, filter or fields",
                         page.unwrap_or_default()
                     ))
                 })?

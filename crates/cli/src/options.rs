@@ -49,7 +49,7 @@ fn selects_states(option: &Opt) -> bool {
 pub(crate) fn with_selection(command: Command, states: bool) -> Command {
     let wanted = |option: &&Opt| selects(option) && (states || !selects_states(option));
     let options = OPTIONS.iter().filter(wanted).map(|option| {
-        let heading = if option.key == Key::Netns { "Namespaces" } else { "Which sockets" };
+        let heading = if option.key == Key::Netns { "Namespaces" } else { "Socket selection" };
         arg(option).help_heading(heading)
     });
     command.args(options).arg(

@@ -56,7 +56,7 @@ pub(crate) fn stay() -> Arg {
              they are queried, however many other sockets the machine has.",
         )
         .action(ArgAction::SetTrue)
-        .help_heading("Which sockets")
+        .help_heading("Socket selection")
 }
 
 /// The selected sockets; those of TCP if no table was named.

@@ -444,7 +444,8 @@ fn wrong_names_are_refused_before_anything_is_listed() {
         ("--columns addr", "ss: \"addr\" may be local.addr, remote.addr; --columns help lists all\n"),
         (
             "--columns rtt/24",
-            "ss: \"rtt/24\" is no network: say ADDRESS/BITS or ADDRESS/BITS:BITS6; --columns help lists all\n",
+            "ss: \"rtt/24\" is not a network: use ADDRESS/BITS or ADDRESS/BITS:BITS6; --columns help lists \
+             all\n",
         ),
         (
             "--sort -tcp.rtt",

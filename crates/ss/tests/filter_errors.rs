@@ -113,7 +113,7 @@ fn an_error_ends_with_one_hint() {
 fn what_is_rarely_meant_is_told_to_people() {
     for (words, want) in [
         ("-tan src 7404", "ss: 7404 is read as an address, not as a port\n    try: src :7404\n"),
-        ("-tan sport = :70000", "ss: 70000 is not a port: the largest is 65535\n    try: sport = :7000\n"),
+        ("-tan sport = :70000", "ss: 70000 is not a port: the highest is 65535\n    try: sport = :7000\n"),
         (
             "-tan dst 2001:db8::1:25",
             "ss: 2001:db8::1:25 is read as the address 2001:db8::1 and the port 25\n    try: 'dst [2001:db8::1:25]'\n",
@@ -191,10 +191,9 @@ fn what_cannot_be_meant_is_refused() {
 /// If nothing is shown, people get a hint why.
 #[test]
 fn why_nothing_is_shown_is_told_to_people() {
-    let narrow =
-        "ss: only established sockets were asked for: -a lists those of all states, -l those that listen\n";
+    let narrow = "ss: only established sockets were requested: -a lists all states, -l listeners\n";
     let text =
-        |mended: &str| format!("ss: text is compared as a whole, and its case counts\n    try: '{mended}'\n");
+        |mended: &str| format!("ss: text is compared as a whole and case-sensitively\n    try: '{mended}'\n");
     for (words, want) in [
         ("-tn~state = LISTEN", narrow.to_owned()),
         ("-un~drops > 0", narrow.to_owned()),
@@ -210,11 +209,15 @@ fn why_nothing_is_shown_is_told_to_people() {
         ("-tan~comm != web", String::new()),
         (
             "-tan~uid = 4711",
-            "ss: this is the user who owns the socket\n    try: process.uid = 4711\n".to_owned(),
+            "ss: this is the owner of the socket, not the user of the process\n    try: process.uid = \
+             4711\n"
+                .to_owned(),
         ),
         (
             "-tan~user = root",
-            "ss: this is the user who owns the socket\n    try: process.uid = 0\n".to_owned(),
+            "ss: this is the owner of the socket, not the user of the process\n    try: process.uid = \
+             0\n"
+            .to_owned(),
         ),
         ("-tan~process.user = root", String::new()),
     ] {

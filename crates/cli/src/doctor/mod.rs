@@ -105,7 +105,7 @@ pub(crate) fn command() -> Command {
                 .help("Add the rules of this file (TOML); a rule with the id of a built-in one replaces it")
                 .value_hint(ValueHint::FilePath)
                 .value_parser(value_parser!(std::path::PathBuf))
-                .help_heading("Which diagnoses"),
+                .help_heading("Rules"),
         );
     options::with_selection(command, false)
 }
