@@ -458,23 +458,19 @@ fn wrong_names_are_refused_before_anything_is_listed() {
         ),
         (
             "--columns remote.addr,rate.bytes_sent_per_s",
-            "ss: rate.bytes_sent_per_s needs two samples of each socket, and ss takes only one: the program \
-             sockdiag takes more (sockdiag top)\n",
+            "ss: rate.bytes_sent_per_s needs two samples of each socket, and ss takes only one: use sockdiag top\n",
         ),
         (
             "--sort -goodput",
-            "ss: goodput needs two samples of each socket, and ss takes only one: the program sockdiag \
-             takes more (sockdiag top)\n",
+            "ss: goodput needs two samples of each socket, and ss takes only one: use sockdiag top\n",
         ),
         (
             "--group-by state --columns goodput",
-            "ss: goodput needs two samples of each socket, and ss takes only one: the program sockdiag \
-             takes more (sockdiag top)\n",
+            "ss: goodput needs two samples of each socket, and ss takes only one: use sockdiag top\n",
         ),
         (
             "share.app > 0.5",
-            "ss: share.app needs two samples of each socket, and ss takes only one: the program sockdiag \
-             takes more (sockdiag top)\n",
+            "ss: share.app needs two samples of each socket, and ss takes only one: use sockdiag top\n",
         ),
         ("--limit x", "ss: \"x\" is not a number to limit by\n"),
     ] {
@@ -547,7 +543,7 @@ fn conditions_take_short_names_units_and_patterns() {
     for (filter, want) in [
         ("rtt > 100", "ss: \"100\" has no unit: add one, or compare tcp.rtt_us instead of rtt\n"),
         ("rtt > 5x", "ss: \"5x\" is not a number, so tcp.rtt_us cannot be compared with it\n"),
-        ("congestion > x", "ss: tcp.congestion has no order: compare it by = or !=\n"),
+        ("congestion > x", "ss: tcp.congestion cannot be ordered: use = or !=\n"),
     ] {
         let ours = outcome(&path, &["-tanH", filter]);
         assert_eq!(String::from_utf8_lossy(&ours.stderr), want, "{filter}");

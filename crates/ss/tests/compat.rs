@@ -227,7 +227,7 @@ fn what_cannot_be_walked_is_dumped() {
     // A condition that only the kernel can evaluate.
     let asked = run(&["-tan", "--source", "walk", "autobound"], false);
     let said = text(&asked.stderr);
-    assert!(said.contains("dumped, not walked") && said.contains("autobound"), "{said}");
+    assert!(said.contains("read by dumps, not by a walk") && said.contains("autobound"), "{said}");
     let wrong = run(&["-tan", "--source", "fast"], false);
     assert!(!wrong.status.success(), "{wrong:?}");
     assert_eq!(text(&wrong.stderr), "ss: --source cannot be \"fast\", only walk, netlink, proc\n");

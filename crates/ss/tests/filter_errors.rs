@@ -130,27 +130,26 @@ fn what_cannot_be_meant_is_refused() {
     for (words, want) in [
         (
             "-tan~bytes_sent > -1",
-            "ss: tcp.bytes_sent lies between 0 and 18446744073709551615, so this comparison with \"-1\" decides nothing\n",
+            "ss: tcp.bytes_sent is between 0 and 18446744073709551615, so comparing it with \"-1\" has the same result for all sockets\n",
         ),
         (
             "-tan~pid > -1",
-            "ss: socket.processes.pid lies between 0 and 4294967295, so this comparison with \"-1\" decides nothing\n",
+            "ss: socket.processes.pid is between 0 and 4294967295, so comparing it with \"-1\" has the same result for all sockets\n",
         ),
         (
             "-tan~rtt > 10h",
-            "ss: tcp.rtt_us lies between 0 and 4294967295 (1.19h), so this comparison with \"10h\" decides nothing\n",
+            "ss: tcp.rtt_us is between 0 and 4294967295 (1.19h), so comparing it with \"10h\" has the same result for all sockets\n",
         ),
         (
             "-tan~rtt > 1ms and rtt < 100us",
-            "ss: no socket can have tcp.rtt_us > 1ms and tcp.rtt_us < 100us\n",
+            "ss: no socket can match both tcp.rtt_us > 1ms and tcp.rtt_us < 100us\n",
         ),
-        ("-tan~comm = \"abc", "ss: the quote that opens before \"abc\" is not closed\n"),
+        ("-tan~comm = \"abc", "ss: the quote before \"abc\" is not closed\n"),
         ("-uan~rtt > 5ms", "ss: none of the listed sockets reports tcp.rtt_us\n"),
         ("-uan~cwnd > 5", "ss: none of the listed sockets reports tcp.snd_cwnd\n"),
         (
             "-tan~age > 10s",
-            "ss: age_ms needs two samples of each socket, and ss takes only one: the program sockdiag takes \
-             more (sockdiag top)\n",
+            "ss: age_ms needs two samples of each socket, and ss takes only one: use sockdiag top\n",
         ),
         (
             "-tan~--columns~rtt,",
@@ -175,7 +174,7 @@ fn what_cannot_be_meant_is_refused() {
         assert_eq!(pipe, want, "{words}");
     }
     let [people, _] = told(&["-tan", "name = x"]);
-    assert!(people.contains("one field: \"name\" may be netns.name, container.name"), "{people}");
+    assert!(people.contains("an unambiguous field: \"name\" may be netns.name, container.name"), "{people}");
     let [people, _] = told(&["-tan", "state established"]);
     assert!(
         people.contains("as words of their own outside quotes\n    try: state established\n"),
@@ -225,7 +224,7 @@ fn why_nothing_is_shown_is_told_to_people() {
         let [people, pipe] = told(&words);
         let own = |text: &str| text.lines().filter(|line| !line.contains("process")).count();
         assert!(people.ends_with(&want), "{words:?}: {people}");
-        assert!(!pipe.contains("try: ") && !pipe.contains("were asked for"), "{words:?}: {pipe}");
+        assert!(!pipe.contains("try: ") && !pipe.contains("were requested"), "{words:?}: {pipe}");
         assert!(!want.is_empty() || own(&people) == 0, "{words:?}: {people}");
     }
 }

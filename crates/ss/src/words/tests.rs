@@ -174,7 +174,7 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
         (Notice::DestroyRefused { errno: 1 }, b"SOCK_DESTROY answers: Operation not permitted\n", false),
         (
             Notice::EventsLost { times: 2 },
-            b"ss: the receive queue overflowed 2 times, so sockets were destroyed unseen\n",
+            b"ss: the netlink receive queue overflowed 2 times, so some destroyed sockets were not reported\n",
             false,
         ),
         (
@@ -318,7 +318,7 @@ fn every_error_of_a_filter_has_its_words_and_its_status() {
                 why: Mismatch::Range(0, 4_294_967_295, sockdiag::fields::Unit::Microseconds),
             },
             1,
-            b"ss: tcp.rtt_us lies between 0 and 4294967295 (1.19h), so this comparison with \"-1\" decides nothing\n",
+            b"ss: tcp.rtt_us is between 0 and 4294967295 (1.19h), so comparing it with \"-1\" has the same result for all sockets\n",
         ),
         (
             FilterError::NotReported { field: "tcp.rtt_us".to_owned(), by: Reporter::Tables },

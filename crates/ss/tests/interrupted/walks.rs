@@ -155,11 +155,11 @@ fn refusals(kernel: &Edited) -> Vec<Case> {
         for (what, says) in [
             (Refusal::of(MAP_CREATE, errno), sharing()),
             (Refusal::of(Call::SharedMemory, errno), sharing()),
-            (Refusal::of(PROG_LOAD, errno), privilege("the kernel does not load the program")),
+            (Refusal::of(PROG_LOAD, errno), privilege("the kernel refused to load the BPF program")),
             // The second program loaded is the one that walks bound sockets.
             (
                 Refusal { after: 1, ..Refusal::of(PROG_LOAD, errno) },
-                privilege("the kernel does not load the program"),
+                privilege("the kernel refused to load the BPF program"),
             ),
             (Refusal::of(TEST_RUN, errno), format!("running the program: {words}")),
         ] {
@@ -178,7 +178,7 @@ fn many() -> Option<(Namespace, Holder, Output)> {
     assert!(text(&dumped.stdout).lines().count() > 26_000);
     let walked = namespace.command(OURS).args(["-tan", "--explain"]).output().expect("it runs");
     let said = text(&walked.stderr);
-    if !said.contains("read by a walk") {
+    if !said.contains("read by walking") {
         skip::report(format_args!("no walk here: {said}"));
         return None;
     }
@@ -274,7 +274,8 @@ fn a_walk_that_fails_before_a_row_is_shown_is_replaced_by_a_dump() {
         let refusal = Refusal { after, ..Refusal::of(TEST_RUN, EINVAL) };
         let ran = run(&namespace, &How::Calls(refusal), &with(&["--source", "walk"]));
         let said = text(&ran.stderr);
-        met += usize::from(said.contains("dumped, not walked: running the program: Invalid argument"));
+        met +=
+            usize::from(said.contains("read by dumps, not by a walk: running the program: Invalid argument"));
         assert!(ran.stdout == dumped.stdout, "{refusal:?}: {said}");
     }
     assert!(met > 0, "no walk failed");
@@ -335,7 +336,7 @@ fn many_walks_leave_nothing_behind_whether_they_end_or_are_killed() {
     };
     let walked = command().arg("--explain").output().expect("it runs");
     let said = text(&walked.stderr);
-    if !said.contains("read by a walk") {
+    if !said.contains("read by walking") {
         skip!("no walk here: {said}");
     }
     let before = Objects::now().unwrap_or_else(|why| panic!("{why}"));
