@@ -283,12 +283,12 @@ fn every_key_of_the_help_does_what_it_says() {
     tmux.until("going on", |screen| !screen.contains("PAUSED"));
     // Names of ports and hosts.
     tmux.keys(&["n"]);
-    tmux.shows("names of ports");
+    tmux.shows("port names");
     tmux.keys(&["n"]);
-    tmux.shows("names of hosts and ports");
+    tmux.shows("host and port names, shown");
     tmux.until("the host's name", |screen| screen.contains("localhost:"));
     tmux.keys(&["n"]);
-    tmux.shows("numbers of hosts and ports");
+    tmux.shows("numeric addresses and ports");
     tmux.until("numbers", |screen| !screen.contains("localhost:"));
     // Copying and saving.
     tmux.keys(&["Y"]);
