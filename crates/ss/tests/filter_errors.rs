@@ -177,7 +177,7 @@ fn what_cannot_be_meant_is_refused() {
     assert!(people.contains("an unambiguous field: \"name\" may be netns.name, container.name"), "{people}");
     let [people, _] = told(&["-tan", "state established"]);
     assert!(
-        people.contains("as words of their own outside quotes\n    try: state established\n"),
+        people.contains("as separate arguments outside quotes\n    try: state established\n"),
         "{people}"
     );
     for words in ["--sort --limit 2", "--columns --csv", "--group-by --sort rtt"] {
