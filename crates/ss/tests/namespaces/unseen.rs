@@ -204,7 +204,7 @@ fn every_row_without_a_process_has_a_reason() {
         ("c = socket.create_connection(('127.0.0.1', 7403))", "no process for 1 socket, not yet accepted"),
         (
             "a, b = socket.socketpair(); socket.send_fds(a, [b'x'], [l.fileno()]); l.close()",
-            "in flight between processes (SCM_RIGHTS), or held by io_uring alone (TCP port 7403)",
+            "in flight between processes (SCM_RIGHTS), or held only by io_uring (TCP port 7403)",
         ),
         (
             "c = socket.create_connection(('127.0.0.1', 7403)); d, _ = l.accept(); c.close(); time.sleep(.1); d.close()",
