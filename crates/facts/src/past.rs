@@ -444,8 +444,8 @@ mod tests {
     fn info(numbers: &[(usize, u64)]) -> [u8; 280] {
         let mut bytes = [0; 280];
         for (at, number) in numbers {
-            // Writing eight bytes overwrites what follows a narrow counter, so wide counters
-            // are given first.
+            // Narrow counters are written as eight bytes, too, so one has to be given before the
+            // counter that lies behind it.
             bytes[*at..at + 8].copy_from_slice(&number.to_ne_bytes());
         }
         bytes

@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn the_table_fits_a_help_text() {
-        // The help shows this list with two more lines around it.
+        // The help prints this list and two more lines, and has to fit on a small terminal.
         assert!(EXAMPLES.len() <= 18, "{}", EXAMPLES.len());
         for Example { wanted, command } in EXAMPLES {
             assert!(wanted.len() <= 46 && command.len() <= 80, "{command}");

@@ -83,7 +83,7 @@ fn run() -> Result<(), Why> {
         if let Some(namespace) = elsewhere.as_ref().filter(|_| seed % 3 == 0) {
             namespace.enter(&mut command);
         }
-        // Whether the child has ended is checked in the next round.
+        // The next line reaps the children that have exited, this one in a later round.
         passing.extend(command.spawn().ok());
         passing.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
         seed += 1;

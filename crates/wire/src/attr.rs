@@ -80,7 +80,7 @@ impl<'a> Iterator for Attrs<'a> {
     }
 }
 
-/// The number of bytes after the last attribute that form no attribute.
+/// How many bytes are left after the last complete attribute.
 pub fn unread(bytes: &[u8]) -> usize {
     let mut all = attrs(bytes);
     all.by_ref().for_each(drop);

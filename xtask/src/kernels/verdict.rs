@@ -112,7 +112,7 @@ impl Verdict {
         }
     }
 
-    /// The category that the verdict counts under.
+    /// The category under which this verdict is counted.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Same { masked: false } => "agree",

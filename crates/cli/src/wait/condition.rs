@@ -52,7 +52,7 @@ impl Condition {
         const RECORDS: StateSet =
             StateSet::of(&[State::TimeWait, State::SynRecv, State::NewSynRecv, State::BoundInactive]);
         match self {
-            // With the state CLOSE the kernel would search TCP connections, too.
+            // If CLOSE were requested as well, the kernel would search the TCP connections, too.
             Self::Listening if tables.minus(CONNECTED).is_empty() => StateSet::only(State::Listen),
             Self::Listening => StateSet::LISTENING,
             Self::Established(_) => StateSet::only(State::Established),

@@ -181,7 +181,8 @@ impl Prefix {
     }
 }
 
-/// An address in inet_diag's form: four words, with unused ones zero.
+/// An address in inet_diag's form: four 32-bit words; those that the address does not use are
+/// zero.
 fn words(addr: Addr) -> [u8; 16] {
     match addr {
         Addr::V4([a, b, c, d]) => [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],

@@ -218,7 +218,7 @@ fn escape(rest: &[u8], put: &mut dyn FnMut(u8)) -> usize {
             return end + 4;
         }
         [_, byte, ..] => put(*byte),
-        // As in the reference's own words, a trailing backslash is dropped.
+        // A trailing backslash is dropped, as the reference does.
         _ => return 1,
     }
     2

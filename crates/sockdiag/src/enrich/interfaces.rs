@@ -165,7 +165,7 @@ impl Interfaces {
         &mut self.links
     }
 
-    /// Keeps the netlink access and drops what was looked up.
+    /// Drops the interfaces that were looked up and returns the open netlink sockets.
     pub(super) fn into_links(self) -> Links {
         self.links
     }

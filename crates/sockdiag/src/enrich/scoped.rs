@@ -4,7 +4,7 @@
 //! Lifetime: names and addresses live for one poll; the netlink sockets that fetch them are
 //! kept.
 //!
-//! Invariant: namespaces are numbered as the question lists them.
+//! Invariant: namespaces are numbered in the order in which the query lists them.
 
 use crate::model::Netns;
 

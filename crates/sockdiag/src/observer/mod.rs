@@ -241,8 +241,8 @@ impl Observer {
         Self::of(session, Vec::new())
     }
 
-    /// The same, and marks a socket as changed if one of these fields changed; only the
-    /// first 32 are watched.  The session's question must already read these fields.
+    /// Like [`Self::new`], but also marks a socket as changed if one of these fields changed;
+    /// only the first 32 fields are watched.  The session's query must already read these fields.
     pub fn watching(session: Session, mut fields: Vec<Choice>) -> Self {
         fields.truncate(MOST_WATCHED);
         Self::of(session, fields)
@@ -315,8 +315,8 @@ impl Observer {
     /// Makes a look, and hands over its results.
     ///
     /// # Errors
-    /// As [`Session::poll`]: the sink's first error, or if the question cannot be asked any
-    /// more.  The next look is compared with the last complete one.
+    /// As for [`Session::poll`]: the sink's first error, or an error if the query can no longer
+    /// be sent to the kernel.  The next look is compared with the last complete one.
     pub fn look<S: FrameSink>(&mut self, sink: &mut S) -> Result<Frame, PollError<S::Error>> {
         let begin = clock::since(clock::now_ns());
         let Self { session, memory, active, .. } = self;

@@ -60,7 +60,8 @@ impl FrameSink for Facts {
 /// Fields that a single look can fill in.
 pub(super) fn names() -> Vec<&'static str> {
     let catalog = Catalog::shared();
-    // BPF map values need a dump, and names of hosts come at any time.
+    // Left out: BPF map values, which need a dump, and host names, which are resolved
+    // asynchronously.
     let of_one_look =
         |needs: Needs| !needs.intersects(Needs::TWO_LOOKS.union(Needs::BPF_STORAGES).union(Needs::HOSTS));
     let fields = catalog.fields().filter(|field| catalog.reports(TableSet::only(Table::Tcp), field));

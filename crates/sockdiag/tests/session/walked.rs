@@ -114,7 +114,7 @@ fn one_walk_tells_what_dumps_in_several_namespaces_tell() {
         }
         walk.assert_is(&look(&mut dumps, &names).1);
     }
-    // Ended sockets are reported, in whichever namespace they were.
+    // Closed sockets are reported, whichever namespace they were in.
     let ended: usize = made.iter_mut().map(|made| made.ends.drain(2..4).count()).sum();
     let mut closed = 0;
     assert!(until(|| {

@@ -260,7 +260,8 @@ fn strip_scale(packet: &mut sockdiag_testkit::packet::Packet<'_>) {
     }
 }
 
-/// Bulk transfers to the far side, over a path with this behaviour.
+/// Bulk transfers to the remote host: packets to it behave as `there` says, packets from it
+/// as `back` says.
 pub(super) fn bulk(stage: &mut Stage, connections: u32, there: Way, back: Way) -> Result<(), Why> {
     stage.path(there, back)?;
     stage.there("listen 10.9.0.2:80 then=sink")?;

@@ -197,7 +197,7 @@ impl ActiveWalk {
 }
 
 impl State {
-    /// Passes on the messages of a look.
+    /// Passes the messages of one poll on to the pipeline.
     ///
     /// # Errors
     /// Why not all messages were passed on.

@@ -256,7 +256,7 @@ fn names_behind_a_border_say_whose_they_are() {
             "docker $B - - - x.service($B12) user-7.slice($B12) - -",
             Stores::Root,
         ),
-        // A name with characters that a mark may not have.
+        // Characters that are not allowed in the mark of an owner are replaced by `?`.
         ("/lxc.payload.a b)/x.service", &[], "lxc a b) a b) - - x.service(a?b?) - - -", Stores::Root),
         // Directly below a directory that belongs to the user.
         (
