@@ -22,8 +22,8 @@ use crate::fail::failed;
 pub(crate) const WORDS: &str = "[--write]";
 /// The help text.
 pub(crate) const DOC: &str = "\
-Compare the public items of the library with docs/api.txt, and fail where they differ or
-are more than 317, a third of what there was before they were chosen.
+Compare the public items of the library with docs/api.txt, and fail if they differ or
+if there are more than 317.
 --write          write docs/api.txt anew.";
 
 /// The largest allowed number of items: a third of 951.
@@ -38,7 +38,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let writes = match words {
         [] => false,
         [word] if word == "--write" => true,
-        _ => return Err(Why::new(format!("{} is not understood; usage: {WORDS}", words.join(" ")))),
+        _ => return Err(Why::new(format!("{} is not a valid argument; usage: {WORDS}", words.join(" ")))),
     };
     let Some(crates) = documents()? else { return Ok(()) };
     let mut items = Items { crates: &crates, found: BTreeMap::new() };

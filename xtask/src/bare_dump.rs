@@ -30,8 +30,8 @@ pub(crate) const WORDS: &str = "[REQUESTS DUMPS [NETNS]...]";
 
 /// The help text.
 pub(crate) const DOC: &str = "\
-Ask the kernel once for every TCP socket and throw the answer away: the floor
-under every listing of them, which bench measures ours against.
+Dump every TCP socket once and discard the reply: the lower bound of every
+listing, against which bench measures ours.
 With a file of REQUESTS: send these instead, DUMPS times, on sockets that stay
 open, one in each namespace (files like /proc/PID/ns/net; none for this one), and
 say how many rows came and what each dump but the first took.";

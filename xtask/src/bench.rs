@@ -43,8 +43,8 @@ pub(crate) use table::load;
 
 /// The help text.
 pub(crate) const DOC: &str = "\
-Run the reference and ours on the same sockets, compare what they print and
-print a table of what they cost.  CPU time (user and system) is the figure to
+Run the reference and ours on the same sockets, compare their output and
+print a table of their cost.  CPU time (user and system) is the figure to
 trust; the load average stands above the table.
 --all            every table of docs/benchmarks.md: 100 to 1,000,000 sockets,
                  IPv4, half IPv6 and all IPv6; half an hour
@@ -55,9 +55,9 @@ trust; the load average stands above the table.
                  tanp-proc tanp-tan tanp-proc-tan tan-dump tani-dump tanp-dump json jsonl tln tlnp
                  tunlp tunlp-proc s filter exact uan
                  replay-tan replay-tani netstat-tan netstat-tanp lsof
---namespaces N   instead: `--netns all` over so many namespaces that share the sockets
-                 out, against one that has all of them
---keep           keep the outputs and the recording, and say where.";
+--namespaces N   instead: `--netns all` over N namespaces that share the sockets,
+                 against one that has all of them
+--keep           keep the outputs and the recording, and print their directory.";
 
 /// Runs the chore.
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {

@@ -34,14 +34,14 @@ pub(crate) const WORDS: &str =
 
 /// The help text.
 pub(crate) const DOC: &str = "\
-List sockets while others come and go, and count in how many listings a socket
-that stands still is missing, comes twice or has another process; and in how
-many the kernel itself left it out.
+List sockets while others open and close, and count the listings in which an idle
+socket is missing, duplicated or has another process, and those in which the
+kernel itself omitted it.
 --runs R         listings of each kind, at least (50)
---seconds S      go on listing for so long, at least (0)
---sockets N      sockets that stand still (100000)
+--seconds S      minimum duration of the listings (0)
+--sockets N      idle sockets (100000)
 --rate N         connections opened and closed each second (2000), by each of
---processes P    so many processes (1)
+--processes P    processes (1)
 --walks          only listings by a walk of the kernel's tables.";
 
 /// The parsed arguments.
@@ -71,7 +71,7 @@ impl Options {
                     options.walks = true;
                     continue;
                 }
-                _ => return Err(Why::new(format!("{word} is not understood; usage: {WORDS}"))),
+                _ => return Err(Why::new(format!("{word} is not a valid argument; usage: {WORDS}"))),
             };
             let value = words.next().and_then(|value| value.parse().ok());
             *number = value.ok_or_else(|| Why::new(format!("{word} needs a number; usage: {WORDS}")))?;
@@ -91,7 +91,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let churns: Vec<Churn> =
         (0..options.processes).map(|_| Churn::start(&namespace, options.rate)).collect::<Result<_, _>>()?;
     println!(
-        "{} sockets stand still, {} x {} connections come and go each second",
+        "{} idle sockets; {} x {} connections open and close each second",
         stable.len(),
         options.processes,
         options.rate
@@ -124,7 +124,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
         println!("{}: {faults} in {runs} listings of {} rows{by}", kind.title, rows / runs.max(1) as usize);
     }
     let moved = churns.into_iter().map(Churn::end).sum::<Result<u64, Why>>()?;
-    println!("{moved} connections came and went");
+    println!("{moved} connections opened and closed");
     let unwalked = counts.iter().filter(|(kind, count)| kind.from == From::Walk && count.walked < runs);
     if let Some((kind, count)) = unwalked.clone().next() {
         return Err(Why::new(format!("{}: {} of {runs} were dumped", kind.title, runs - count.walked)));

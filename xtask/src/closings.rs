@@ -36,7 +36,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
         match (pair.first().map(String::as_str), value) {
             (Some("--connections"), Some(value)) => plan.connections = value,
             (Some("--rate"), Some(value)) => plan.per_second = value,
-            _ => return Err(Why::new(format!("{} is not understood; usage: {WORDS}", pair.join(" ")))),
+            _ => return Err(Why::new(format!("{} is not a valid argument; usage: {WORDS}", pair.join(" ")))),
         }
     }
     let sockdiag = build_sockdiag()?;

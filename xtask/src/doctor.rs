@@ -28,9 +28,9 @@ pub(crate) const WORDS: &str = "[--runs N] [--only NAME] [--brief] [--jobs N] [-
                               [--program FILE]";
 /// The help text.
 pub(crate) const DOC: &str = "\
-Inject faults in network namespaces, run healthy workloads, let `sockdiag doctor` look at
-each, and print what it found: fail where the right finding is first or second in less than
-95 of 100 runs of all, or in less than two of three of one scene, and where a healthy
+Inject faults in network namespaces, run healthy workloads, run `sockdiag doctor` on
+each, and print its findings: fail if the correct finding is first or second in fewer than
+95 of 100 runs overall, or in fewer than two of three runs of one scene, or if a healthy
 workload has a critical finding or more than one warning.  Takes root; real servers take
 apt-get install nginx-light wrk apache2-utils postgresql redis-server openssh-server.
 --runs N         runs of each scene (3)
@@ -38,8 +38,8 @@ apt-get install nginx-light wrk apache2-utils postgresql redis-server openssh-se
 --brief          one scene of each kind, once, within six minutes
 --jobs N         scenes at a time that do not need a processor (3)
 --write FILE     write the table as Markdown, too: behind the line <!-- end -->, if the file has one
---dry            set the scenes and look for their signs, without a doctor
---show WORDS     print what ss says with these words after each run, between commas
+--dry            set the scenes and check their signs, without running the doctor
+--show WORDS     print the output of ss with these arguments (comma-separated) after each run
 --program FILE   the doctor's program, instead of the one that is built.";
 
 /// The parsed arguments.
@@ -184,7 +184,7 @@ fn ask(doctor: &std::path::Path, scene: &Scene, stage: &mut Stage) -> Result<Ver
             None if begun.elapsed() > Duration::from_secs(scene.seconds) + PATIENCE => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(Why::new("it did not come to its end"));
+                return Err(Why::new("it did not finish"));
             }
             None => std::thread::sleep(Duration::from_millis(20)),
         }
@@ -194,7 +194,7 @@ fn ask(doctor: &std::path::Path, scene: &Scene, stage: &mut Stage) -> Result<Ver
 
 impl Plan {
     fn of(words: &[String]) -> Result<Self, Why> {
-        let usage = |word: &str| Why::new(format!("{word} is not understood; usage: {WORDS}"));
+        let usage = |word: &str| Why::new(format!("{word} is not a valid argument; usage: {WORDS}"));
         let (mut runs, mut jobs) = (3_u32, 3_usize);
         let (mut only, mut show, mut write, mut program) = (None, None, None, None);
         let (mut is_brief, mut is_dry) = (false, false);

@@ -102,7 +102,7 @@ pub(crate) const WORDS: &str = "[FIXTURES | zoo]";
 
 /// The help text.
 pub(crate) const DOC: &str = "\
-Keep what the reference prints for the recordings of crates/ss/tests/golden;
+Store the reference's output for the recordings of crates/ss/tests/golden;
 with a directory of fixtures, make these recordings of them first, and with
 \"zoo\" one of the sockets of the test kit, on this kernel.";
 
@@ -170,7 +170,7 @@ fn transcript(reference: &Reference, root: &Path, recording: &Path) -> Result<Tr
         let outcome = ask()?;
         if outcome != ask()? {
             return Err(Why::new(format!(
-                "{}: {line}: the reference differs from itself",
+                "{}: {line}: two runs of the reference differ",
                 recording.display()
             )));
         }

@@ -25,7 +25,7 @@ and licences.  With DESTDIR in the environment below DESTDIR/DIR, as packages
 are made.  What was installed is listed in DIR/share/doc/sockdiag/installed.";
 /// The help text.
 pub(crate) const UNINSTALL_DOC: &str = "\
-Remove what `install` put below DIR (/usr/local) and DESTDIR, by its list.";
+Remove the files that `install` put below DIR (/usr/local) and DESTDIR, using its list.";
 /// For the list of chores.
 pub(crate) const DOCS_DOC: &str = "Write docs/options.md and docs/fields.md anew.";
 

@@ -252,7 +252,7 @@ impl Tools {
         }
         let closings = fs::read_to_string(&closings).unwrap_or_default();
         if closings.lines().next_back() != Some(brief::ADDS_UP) {
-            wrong.push("what `sockdiag watch` says of closings does not add up".to_owned());
+            wrong.push("the closings reported by `sockdiag watch` do not add up".to_owned());
         }
         println!("== {} ({release}): {seconds} s\n{text}{closings}", kernel.name);
         Ok(wrong)

@@ -65,7 +65,7 @@ const CHORES: &[Chore] = &[
     Chore {
         name: "reference",
         words: "",
-        doc: "Fetch the reference if it is not here yet, and say which one it is.",
+        doc: "Fetch the reference if it is missing, and print its version.",
         run: reference,
     },
     Chore { name: "help", words: "[CHORE]", doc: "List the chores, or explain one.", run: helped },
@@ -101,7 +101,7 @@ fn asks_for_help(word: &str) -> bool {
 
 fn chore(name: &str) -> Result<&'static Chore, Why> {
     let chore = CHORES.iter().find(|chore| chore.name == name);
-    chore.ok_or_else(|| Why::new(format!("there is no chore {name:?}; `cargo xtask help` lists them")))
+    chore.ok_or_else(|| Why::new(format!("there is no task {name:?}; `cargo xtask help` lists all tasks")))
 }
 
 /// Runs the chore `help`.

@@ -99,7 +99,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
             (Some("--sockets"), Some(value)) => plan.sockets = value,
             (Some("--seconds"), Some(value)) => plan.seconds = value,
             (Some("--races"), Some(value)) => plan.races = value,
-            _ => return Err(Why::new(format!("{} is not understood; usage: {WORDS}", pair.join(" ")))),
+            _ => return Err(Why::new(format!("{} is not a valid argument; usage: {WORDS}", pair.join(" ")))),
         }
     }
     let tools = Tools { ss: build()?, sockdiag: build_sockdiag()? };

@@ -20,7 +20,7 @@ use workload::Workload;
 pub(crate) const WORDS: &str = "[FILE]";
 /// The help text.
 pub(crate) const DOC: &str = "\
-Make the README's picture of sockdiag top, docs/top.svg or FILE, from a run on servers and
+Make the README's screenshot of sockdiag top, docs/top.svg or FILE, from a run on servers and
 clients in network namespaces of their own.  Takes root and tmux.";
 
 /// Size of the picture, in columns and lines.
@@ -37,7 +37,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let path = match words {
         [] => Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/top.svg"),
         [file] => PathBuf::from(file),
-        _ => return Err(Why::new(format!("{} is not understood; usage: {WORDS}", words.join(" ")))),
+        _ => return Err(Why::new(format!("{} is not a valid argument; usage: {WORDS}", words.join(" ")))),
     };
     let program = std::env::current_exe().map_err(|error| failed(Path::new("this program"), &error))?;
     let picture = take(&program, &build_sockdiag()?)?;

@@ -72,7 +72,7 @@ Left to do by hand:
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     for word in words {
         if !STEPS.iter().any(|step| step.name == word) {
-            return Err(Why::new(format!("{word} is not understood; usage: {WORDS}")));
+            return Err(Why::new(format!("{word} is not a valid argument; usage: {WORDS}")));
         }
     }
     std::env::set_current_dir(workspace()?).map_err(|error| Why::new(format!("the workspace: {error}")))?;

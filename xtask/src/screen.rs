@@ -53,7 +53,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
         match (pair.first().map(String::as_str), pair.get(1).and_then(|value| value.parse().ok())) {
             (Some("--sockets"), Some(value)) => sockets = value,
             (Some("--seconds"), Some(value)) => seconds = value.into(),
-            _ => return Err(Why::new(format!("{} is not understood; usage: {WORDS}", pair.join(" ")))),
+            _ => return Err(Why::new(format!("{} is not a valid argument; usage: {WORDS}", pair.join(" ")))),
         }
     }
     let (ss, sockdiag) = (build()?, build_sockdiag()?);

@@ -67,7 +67,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
         match (pair.first().map(String::as_str), value) {
             (Some("--runs"), Some(value)) => runs = value,
             (Some("--polls"), Some(value)) => polls = value,
-            _ => return Err(Why::new(format!("{} is not understood; usage: {WORDS}", pair.join(" ")))),
+            _ => return Err(Why::new(format!("{} is not a valid argument; usage: {WORDS}", pair.join(" ")))),
         }
     }
     let bare = build_bare_dump()?;

@@ -30,7 +30,7 @@ pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
 pub(crate) fn command() -> Command {
     Command::new("sockdiag")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("What the kernel knows about its sockets, over time")
+        .about("Track sockets over time: throughput, state changes, conditions and diagnoses")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(100)

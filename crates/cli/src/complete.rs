@@ -64,7 +64,16 @@ pub(crate) fn namespaces() -> ArgValueCompleter {
         let mut names: Vec<String> = named.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort_unstable();
         let names = names.into_iter().map(|name| Candidate::new(name, ""));
-        listed(current, [Candidate::new("all", "every one of this machine")].into_iter().chain(names))
+        listed(
+            current,
+            [Candidate::new(
+                "all",
+                "all network namespaces of this \
+            machine",
+            )]
+            .into_iter()
+            .chain(names),
+        )
     })
 }
 

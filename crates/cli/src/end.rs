@@ -42,10 +42,15 @@ pub(crate) const STATUSES: &[Meaning] = &[
     Meaning {
         status: Status::Unseen,
         of: SEEING,
-        doc: "No answer could be obtained: the kernel refused, a network namespace is gone or may not be \
+        doc: "No result could be obtained: the kernel refused, a network namespace is gone or may not be \
               entered, or the filter needs processes that may not be inspected.",
     },
-    Meaning { status: Status::Several, of: WAIT, doc: "More than one service matches, but one was meant." },
+    Meaning {
+        status: Status::Several,
+        of: WAIT,
+        doc: "More than one service matches, and --any was not \
+        given.",
+    },
     Meaning {
         status: Status::Unwritten,
         of: ALL,

@@ -38,8 +38,7 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("sockdiag generate man watch", "Print the manual page of watch; to read it, pipe it into man -l -."),
     (
         "sockdiag generate man filter",
-        "Print the page on the language of filters; the page on all fields is \
-        called fields.",
+        "Print the page about the filter language; the page about all fields is called fields.",
     ),
     ("sockdiag generate all --prefix /usr/local", "Install all pages and completions."),
 ];
@@ -61,7 +60,10 @@ pub(crate) fn command() -> Command {
         )
         .arg(
             Arg::new("SUBCOMMAND")
-                .help("The page of the manual: top, watch, wait or generate; filter is ss-filter(7), fields is ss-fields(7)")
+                .help(
+                    "Manual page: top, watch, wait, doctor or generate; filter is ss-filter(7), \
+                    fields is ss-fields(7)",
+                )
                 .value_parser(value_parser!(String)),
         )
         .arg(
@@ -79,7 +81,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
     let what = matches.get_one::<String>("WHAT").map_or(MAN, String::as_str);
     let page = matches.get_one::<String>("SUBCOMMAND").map(String::as_str);
     if page.is_some() && (what != MAN || matches.contains_id("prefix")) {
-        return Err(End::usage("only man takes the name of a page"));
+        return Err(End::usage("only man accepts the name of a page"));
     }
     match matches.get_one::<OsString>("prefix") {
         Some(_) if what == DIAGNOSES => {
@@ -101,7 +103,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
             found
                 .ok_or_else(|| {
                     End::usage(format!(
-                        "there is no page {:?}: it is one of top, watch, wait, generate, filter and fields",
+                        "there is no page {:?}: use top, watch, wait, doctor, generate, filter or fields",
                         page.unwrap_or_default()
                     ))
                 })?
@@ -183,7 +185,7 @@ fn page(command: Command, subcommand: Option<&str>) -> io::Result<Vec<u8>> {
     let man = Man::new(command.after_long_help("").after_help(""))
         .title("sockdiag")
         .source(format!("sockdiag {version}"))
-        .manual("Sockets over time");
+        .manual("Tracking sockets over time");
     let mut text = Vec::new();
     man.render_title(&mut text)?;
     man.render_name_section(&mut text)?;
@@ -212,7 +214,7 @@ fn page(command: Command, subcommand: Option<&str>) -> io::Result<Vec<u8>> {
         end.control("TP", []).text([bold(status.to_string())]).text([roman(doc)]);
     }
     end.control("SH", ["SEE ALSO"]);
-    let pages = [("ss", "(8), "), ("ss-filter", "(7) on the language of filters, "), ("ss-fields", "(7)")];
+    let pages = [("ss", "(8), "), ("ss-filter", "(7) on the filter language, "), ("ss-fields", "(7)")];
     end.text(pages.iter().flat_map(|(name, behind)| [bold(*name), roman(*behind)]).collect::<Vec<_>>());
     end.to_writer(&mut text)?;
     Ok(text)

@@ -25,9 +25,10 @@ const TSV: &str = "tsv";
 
 /// The short help text of the filter.
 const FILTER_HELP: &str =
-    "Which sockets, in the language of ss: 'sport = :8080', 'dst 10.0.0.0/8 and rtt > 5ms'";
+    "Sockets to select, in the filter language of ss: 'sport = :8080', 'dst 10.0.0.0/8 and rtt > 5ms'";
 /// The long help text of the filter.
-const FILTER_DOC: &str = "Which sockets, in the language of ss: first states (state established, exclude \
+const FILTER_DOC: &str = "Sockets to select, in the filter language of ss: first states (state \
+    established, exclude \
     time-wait), then conditions such as 'sport = :8080', 'dst 10.0.0.0/8' or 'rtt > 5ms and comm = nginx'.  \
     Any field can be tested by its name.  `sockdiag generate man filter` describes the language, `sockdiag \
     generate man fields` the fields.";
@@ -48,7 +49,7 @@ fn selects_states(option: &Opt) -> bool {
 pub(crate) fn with_selection(command: Command, states: bool) -> Command {
     let wanted = |option: &&Opt| selects(option) && (states || !selects_states(option));
     let options = OPTIONS.iter().filter(wanted).map(|option| {
-        let heading = if option.key == Key::Netns { "Namespaces" } else { "Which sockets" };
+        let heading = if option.key == Key::Netns { "Namespaces" } else { "Socket selection" };
         arg(option).help_heading(heading)
     });
     command.args(options).arg(

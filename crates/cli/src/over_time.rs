@@ -30,7 +30,7 @@ use crate::time_span;
 /// Tables whose sockets count bytes.
 const COUNTING: TableSet = TableSet::of(&[Table::Tcp, Table::Mptcp]);
 /// The help heading of the options about polling.
-pub(crate) const WHEN: &str = "When to poll";
+pub(crate) const WHEN: &str = "Timing";
 /// How many messages are remembered so that each is printed once; further ones repeat.
 const MOST_TOLD: usize = 1000;
 
@@ -39,7 +39,7 @@ pub(crate) fn interval() -> Arg {
     Arg::new("interval")
         .long("interval")
         .value_name("TIME")
-        .help("Time from one poll of the kernel to the next: 500ms, 1s, 1m")
+        .help("Polling interval: 500ms, 1s, 1m")
         .default_value("1s")
         .allow_negative_numbers(true)
         .value_parser(time_span::parse_some)
@@ -56,7 +56,7 @@ pub(crate) fn stay() -> Arg {
              they are queried, however many other sockets the machine has.",
         )
         .action(ArgAction::SetTrue)
-        .help_heading("Which sockets")
+        .help_heading("Socket selection")
 }
 
 /// The selected sockets; those of TCP if no table was named.
@@ -109,7 +109,7 @@ pub(crate) fn observer(
 ) -> Result<Observer, End> {
     refuse_judged_fields(needs)?;
     if needs.intersects(Needs::FINDINGS) {
-        return Err(End::usage("only sockdiag top can show what the doctor found"));
+        return Err(End::usage("only sockdiag top can show the doctor's findings"));
     }
     let session = question::open(asked, selected, needs)?;
     refuse_judged(&session)?;
@@ -124,7 +124,7 @@ pub(crate) fn observer(
 /// Refuses to show fields that only the doctor can compute.
 pub(crate) fn refuse_judged_fields(needs: Needs) -> Result<(), End> {
     if needs.intersects(Needs::AROUND) {
-        return Err(judged_elsewhere("a field that is shown, or ordered or grouped by,"));
+        return Err(judged_elsewhere("one of the fields for columns, sorting or grouping"));
     }
     Ok(())
 }
@@ -135,8 +135,8 @@ pub(crate) fn refuse_judged(session: &Session) -> Result<(), End> {
     match (field_with(Needs::AROUND), field_with(Needs::FINDINGS)) {
         (Some(field), _) => Err(judged_elsewhere(field.name)),
         (_, Some(field)) => Err(End::usage(format!(
-            "{} cannot be used in a filter, since it is computed afterwards; sockdiag top can show it and \
-                sort by it",
+            "{} cannot be used in a filter, since it is computed after filtering; sockdiag top can show it \
+             and sort by it",
             field.name
         ))),
         (None, None) => Ok(()),
@@ -147,8 +147,8 @@ pub(crate) fn refuse_judged(session: &Session) -> Result<(), End> {
 /// or on other sockets.
 pub(crate) fn judged_elsewhere(what: &str) -> End {
     End::usage(format!(
-        "{what} is computed from the counters of the namespace or from other sockets; use it in a rule of \
-         sockdiag doctor (--rules FILE)"
+        "{what} is computed from the counters of the namespace or from other sockets; it is only available \
+         in rules of sockdiag doctor (--rules FILE)"
     ))
 }
 

@@ -46,16 +46,19 @@ const NEAREST: Duration = Duration::from_millis(100);
 /// Examples for the help text.
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("sockdiag watch", "Show TCP connections that open, end or change their state, as it happens."),
-    ("sockdiag watch dport = :5432", "The same for connections to PostgreSQL."),
-    ("sockdiag watch 'ended = reset,timeout,aborted,failed'", "Show only connections that end badly."),
+    ("sockdiag watch dport = :5432", "Show only connections to PostgreSQL."),
+    (
+        "sockdiag watch 'ended = reset,timeout,aborted,failed'",
+        "Show only connections that end with a \
+        reset, a timeout or another error.",
+    ),
     (
         "sockdiag watch --jsonl --for 10m comm = nginx",
-        "Record what nginx does in ten minutes, as JSON \
-        lines.",
+        "Record the connections of nginx for ten minutes, as JSON lines.",
     ),
     (
         "sockdiag watch --fields tcp.ca_state,tcp.snd_cwnd dst 192.0.2.7",
-        "Print a line also when one of these fields changes.",
+        "Also print a line when one of these fields changes.",
     ),
     ("sockdiag watch -l", "Show listeners that appear and disappear."),
 ];
@@ -69,21 +72,21 @@ pub(crate) fn command() -> Command {
         )
         .long_about(
             "Prints a line for each socket that opened (+), closed (-) or changed (~).  A socket counts as \
-             changed when its state or a field of --fields changes; counters and clocks count only if \
+             changed when its state or a field of --fields changes; counters and times are compared only if \
              --fields names them.  A connection request (SYN-RECV) counts as opened once the connection is \
-             established.  Options and words for states apply to closed sockets as they do to opened ones: \
-             a closed listener is shown with -l or -a.  Without a table option it shows TCP.\n\nThe line \
-             of a closed socket has its last counters, and `ended` says how it ended: closed-by-us or \
+             established.  State options and state words apply to closed sockets as to opened ones: a \
+             closed listener is shown with -l or -a.  Without a table option it shows TCP.\n\nThe line of a \
+             closed socket has its last counters, and `ended` says how it ended: closed-by-us or \
              closed-by-peer, if it is known who closed first; closed if it is not, for example if the peer \
              is on another machine and closed between two polls; reset; timeout; aborted (by SO_LINGER; \
              sockets destroyed by ss -K mostly show as reset or timeout, since the kernel does not report \
              the error); failed, if the connection was refused, not answered or given up before it was \
-             established; or ended, if the kernel does not say how.  A remaining TIME-WAIT socket shows \
-             who closed first; it is looked up for up to 500 closed sockets per poll.  bytes_received and \
-             bytes_acked count a FIN as one byte, and bytes_acked the SYN of the side that connects, as \
-             the kernel does; bytes_sent does not.\n\nThe kernel reports each TCP and UDP socket that \
-             closes, if it permits listening for these reports: Linux 6.18 does without any capability, \
-             for your own network namespace.  So sockets that open and close between two polls are seen, \
+             established; or ended, if the kernel does not say how.  A remaining TIME-WAIT socket shows who \
+             closed first; it is looked up for up to 500 closed sockets per poll.  bytes_received and \
+             bytes_acked count a FIN as one byte, and bytes_acked the SYN of the side that connects, as the \
+             kernel does; bytes_sent does not.\n\nThe kernel reports each TCP and UDP socket that closes, \
+             if the caller may subscribe to these reports: Linux 6.18 requires no capability for the \
+             caller's own network namespace.  So sockets that open and close between two polls are seen, \
              too: they have only a line with -, no age and no processes, so a condition on processes \
              excludes them.  If the kernel has to drop reports, a line with ! says how many; if it refuses \
              to report, watch says so, and a socket that is missing from a poll counts as closed, with the \
@@ -201,7 +204,7 @@ impl Total {
     fn sentence(&self, time: Duration) -> String {
         let Self { opened, closed, changed, lost } = *self;
         let opened = counted(opened, "socket");
-        let lost = if lost > 0 { format!(", {lost} more ended unseen") } else { String::new() };
+        let lost = if lost > 0 { format!(", {lost} more closed unreported") } else { String::new() };
         format!("in {:.1}s {opened} opened, {closed} closed, {changed} changed{lost}", time.as_secs_f64())
     }
 }
@@ -298,7 +301,7 @@ impl Lines {
             return self.line(&line);
         }
         let sockets = counted(lost, "socket");
-        let line = format!("{time} ! {sockets} ended unseen: the kernel dropped its reports\n");
+        let line = format!("{time} ! {sockets} closed unreported: the kernel dropped its reports\n");
         self.line(&line)
     }
 }

@@ -38,27 +38,29 @@ pub fn page(shown_by: fn(Groups) -> String) -> String {
 
 const DESCRIPTION: &[Piece] = &[
     Piece::Text(
-        "Each entry has the full name of a field, its unit, and in brackets the token by which ss prints it, if it \
-         prints it at all.  Then follow its meaning, the options that show it, and where the kernel has it from.",
+        "Each entry has the full name of a field, its unit, and in brackets the token that ss prints for \
+         it, if any.  Its meaning, the options that show it and its source in the kernel follow.",
     ),
     Piece::Text(
-        "The full name works in --columns, --sort, --group-by and filters, and is the key in JSON, nested at the point.  \
-         So does a shorter one that can mean one field only: what stands behind the point, with or without its unit, or \
-         the word that ss prints before the value.  Where the tables that are asked for (-t, -u and so on) leave one \
-         field, that one is meant; otherwise ss lists the candidates.",
+        "The full name works in --columns, --sort, --group-by and filters, and is the key in JSON, nested \
+         at the dot.  So does an unambiguous short name: the part after the dot, with or without its unit, \
+         or the word that ss prints before the value.  If only one of several fields exists in the selected \
+         tables (-t, -u and so on), ss uses it; otherwise it lists the candidates.",
     ),
     Piece::Text(
         "A field that a socket does not report is absent: no key in JSON, - in aligned columns, nothing in CSV.  \
          An absent field fails every comparison.",
     ),
     Piece::Text(
-        "Text in columns, CSV, TSV and groups is escaped in one way, at a terminal and in a pipe: \\\\ is a backslash, \
-         \\n, \\t and \\r are line break, tab and carriage return, \\xNN is any other control character of ASCII or a byte \
-         that is no UTF-8, \\u{N} any other control character or a mark of direction.  In a list, commas stand between \
-         the entries, one for each process, and \\, is a comma in an entry; \\- is the text -.  In CSV the first letter of \
-         a text that begins with =, +, - or @ is written as \\xNN, so that no spreadsheet takes it for a formula.  Text of \
-         more than 4 KiB, or of more than 256 letters in an aligned column that is not the last, ends in an ellipsis (U+2026) where it was cut.  \
-         JSON has bytes that are no UTF-8 in a key that ends in _hex, and _truncated is true where text was cut.",
+        "Text in columns, CSV, TSV and groups is escaped in the same way on a terminal and in a pipe: \\\\ \
+         is a backslash, \\n, \\t and \\r are line break, tab and carriage return, \\xNN is any other \
+         control character of ASCII or a byte that is not UTF-8, \\u{N} any other control character or a \
+         text-direction mark.  In a list, commas stand between the entries, one for each process, and \\, \
+         is a comma in an entry; \\- is the text -.  In CSV the first character of a text that begins with \
+         =, +, - or @ is written as \\xNN, so that no spreadsheet interprets it as a formula.  Text of more \
+         than 4 KiB, or of more than 256 characters in an aligned column that is not the last, is cut and \
+         ends in an ellipsis (U+2026).  JSON has bytes that are not UTF-8 in a key that ends in _hex, and \
+         _truncated is true where text was cut.",
     ),
 ];
 

@@ -34,12 +34,12 @@ const SECTIONS: &[(&str, &[Piece])] = &[
 
 const DESCRIPTION: &[Piece] = &[
     Piece::Text(
-        "A filter chooses which sockets ss lists, and with -K which it closes.  Words about states come first, then \
-         an expression.  -F reads the expression, or the rest of it, from a file.",
+        "A filter selects the sockets that ss lists, or closes with -K.  State words come first, then an \
+         expression.  -F reads the expression, or the rest of it, from a file.",
     ),
     Piece::Text(
-        "The conditions of iproute2 are read as iproute2 reads them.  Conditions on fields are an addition: a name, an \
-         operator and a value.",
+        "The conditions of iproute2 are parsed as in iproute2.  Conditions on fields are an addition: a \
+         name, an operator and a value.",
     ),
 ];
 
@@ -51,27 +51,27 @@ const STATES: &[Piece] = &[
     ),
     Piece::Terms(&[
         ("all", "Every state."),
-        ("connected", "All but listening and closed."),
-        ("synchronized", "All connected ones but syn-sent."),
-        ("bucket", "syn-recv and time-wait, which the kernel keeps as small records."),
-        ("big", "All that are not in bucket."),
+        ("connected", "All states except listening and closed."),
+        ("synchronized", "All connected states except syn-sent."),
+        ("bucket", "syn-recv and time-wait, for which the kernel keeps only small structures (minisockets)."),
+        ("big", "All states not in bucket."),
     ]),
     Piece::Text(
-        "These words stand before the expression, each an argument of its own.  Within an expression, use the field: \
-         state = close-wait.",
+        "These words come before the expression, each as a separate argument.  Within an expression, use \
+         the field: state = close-wait.",
     ),
 ];
 
 const EXPRESSIONS: &[Piece] = &[
     Piece::Terms(&[
-        ("A and B, A && B, A & B, A B", "Both hold.  Two conditions side by side are joined by and."),
-        ("A or B, A || B, A | B", "One of them holds."),
-        ("not A, ! A", "It does not hold.  Not binds closer than and and or."),
-        ("( A )", "Brackets group."),
+        ("A and B, A && B, A & B, A B", "Both conditions hold.  Adjacent conditions are joined by and."),
+        ("A or B, A || B, A | B", "At least one of them holds."),
+        ("not A, ! A", "The condition does not hold.  Not binds tighter than and and or."),
+        ("( A )", "Brackets group conditions."),
     ]),
     Piece::Text(
-        "And and or have the same precedence and group to the left: a or b and c means (a or b) and c.  Write brackets \
-         where both occur.",
+        "And and or have the same precedence and group to the left: a or b and c means (a or b) and c.  Use \
+         brackets where both occur.",
     ),
 ];
 
@@ -80,16 +80,16 @@ const CONDITIONS: &[Piece] = &[
         ("src [=] HOST", "The local address, its port, or both."),
         (
             "dst [=] HOST",
-            "The address of the other end, its port, or both.  There is no dst != HOST: write not dst HOST.",
+            "The peer's address, its port, or both.  There is no dst != HOST: write not dst HOST.",
         ),
         (
             "sport [OP] PORT",
             "The local port.  OP is =, !=, <, <=, >, >= or eq, ne, lt, le, gt, ge; without it, =.  A colon before the \
              port is allowed.",
         ),
-        ("dport [OP] PORT", "The port of the other end."),
+        ("dport [OP] PORT", "The peer's port."),
         ("dev [OP] DEVICE", "The interface that the socket is bound to, by name or index; OP is = or !=."),
-        ("fwmark [OP] MARK[/MASK]", "The mark of the socket; OP is = or !=."),
+        ("fwmark [OP] MARK[/MASK]", "The firewall mark of the socket (SO_MARK); OP is = or !=."),
         ("cgroup [OP] PATH", "The cgroup (version 2) of the socket; OP is = or !=."),
         ("autobound", "The kernel chose the local port: it lies in ip_local_port_range."),
     ]),
@@ -101,8 +101,8 @@ const CONDITIONS: &[Piece] = &[
         ),
         (
             "[ADDRESS[/PREFIX]][:PORT]",
-            "An IPv6 address stands in square brackets, its prefix inside them: [::1]:25, [2001:db8::/32]:443.  Without \
-             brackets the last colon is taken for the one before a port.",
+            "An IPv6 address stands in square brackets, its prefix inside them: [::1]:25, \
+             [2001:db8::/32]:443.  Without brackets the text after the last colon is taken as the port.",
         ),
         (":PORT", "A port alone.  Without the colon a number after src or dst is an address."),
         ("PORT", "A number from 0 to 65535, or the name of a service."),
@@ -112,12 +112,12 @@ const CONDITIONS: &[Piece] = &[
         ("vsock:CID[:PORT]", "A vsock address."),
         (
             "inet:HOST, inet6:HOST",
-            "An address of this family.  Every prefix of this kind also narrows the listing to its family.",
+            "An address of this family.  Every prefix of this kind also limits the listing to its family.",
         ),
     ]),
     Piece::Text(
-        "A range of ports is two conditions: sport >= 8000 and sport <= 8999.  An interface is a condition of its own: \
-         src 127.0.0.53:53 and dev = lo.",
+        "A port range takes two conditions: sport >= 8000 and sport <= 8999.  An interface is a separate \
+         condition: src 127.0.0.53:53 and dev = lo.",
     ),
 ];
 
@@ -125,32 +125,36 @@ const FIELDS: &[Piece] = &[
     Piece::Terms(&[
         (
             "FIELD OP VALUE",
-            "OP is one of =, !=, <, <=, >, >= and the words for them.  An order (<, >) needs a number.",
+            "OP is =, !=, <, <=, >, >= or the word for it (eq, ne, lt, le, gt, ge).  <, <=, > and >= need a \
+             number.",
         ),
-        ("FIELD OP FIELD", "Two fields of a socket that count the same: rtt > min_rtt, recv_q > send_q."),
+        ("FIELD OP FIELD", "Two fields of a socket with the same unit: rtt > min_rtt, recv_q > send_q."),
         (
             "FIELD = VALUE,VALUE",
-            "A list: one of the values is equal.  With !=, none of them is.  An order takes one value.",
+            "A list: one of the values is equal.  With !=, none of them is.  The other operators take a \
+             single value.",
         ),
     ]),
     Piece::Text(
-        "FIELD is a name from ss-fields(7), in full (tcp.rtt_us) or shorter where only one field can be meant: the word \
-         that ss prints before the value (cwnd), which goes first, or what stands behind the point (rtt_us), also without \
-         its unit (rtt).  Facts about the socket itself go before those of its surroundings.  Among several fields, the one that \
-         the listed tables can report is meant: bytes_sent with -t is tcp.bytes_sent.  If several are left, ss names them \
-         and ends.",
+        "FIELD is a name from ss-fields(7), in full (tcp.rtt_us) or in a short form where it is \
+         unambiguous: the word that ss prints before the value (cwnd), which takes precedence, or the part \
+         after the dot (rtt_us), also without its unit (rtt).  Fields of the socket itself take precedence \
+         over those of its environment.  Of several fields, the one that the listed tables can report is \
+         used: bytes_sent with -t is tcp.bytes_sent.  If several remain, ss lists them and exits.",
     ),
     Piece::Text(
         "Of each process that has the socket open, pid, comm, cmdline, uid, user, tid and fd can be compared; \
-         socket.processes is their number.  cmdline is each word of the command line, and all of it.  A condition on a list holds if it holds for one of its elements; != holds \
-         if none of them is equal.",
+         socket.processes is the number of processes.  cmdline is compared with each word of the command \
+         line and with the whole line.  A condition on a list holds if it holds for one of its elements; != \
+         holds if none of them is equal.",
     ),
     Piece::Heading("Absent values"),
     Piece::Text(
-        "A socket that does not report a field fails every comparison with it, != included.  To find those sockets, \
-         negate: not rtt = *.  Among the sockets that report it, not FIELD = VALUE is FIELD != VALUE.  An amount that \
-         the kernel marks as unlimited or as not measured is absent; ssthresh = unlimited and mark = none find those.  \
-         A time that was not measured is zero, but neither short nor long: a listener is not among rtt < 1ms.",
+        "A socket that does not report a field fails every comparison with it, including !=.  To find such \
+         sockets, negate: not rtt = *.  For sockets that report the field, not FIELD = VALUE is the same as \
+         FIELD != VALUE.  An amount that the kernel marks as unlimited or as not measured is absent; \
+         ssthresh = unlimited and mark = none match it.  A time that was not measured is zero, but <, <=, > \
+         and >= never match it: rtt < 1ms does not match a listener.",
     ),
 ];
 
@@ -158,8 +162,8 @@ const VALUES: &[Piece] = &[
     Piece::Terms(&[
         (
             "times: rtt > 100ms",
-            "Units are us, ms, s, m and h.  A unit is required where the name leaves out its own: rtt > 100ms, or \
-             rtt_us > 100000.",
+            "Units are us, ms, s, m and h.  A unit is required if the name does not include it: rtt > \
+             100ms, or rtt_us > 100000.",
         ),
         (
             "bytes: recv_q >= 64K",
@@ -167,72 +171,76 @@ const VALUES: &[Piece] = &[
         ),
         (
             "rates: delivery_rate > 20Mbit",
-            "kbit, Mbit and Gbit (powers of 1000) for bits a second, or the units of bytes for bytes a second.",
+            "kbit, Mbit and Gbit (powers of 1000) for bits per second, or the units of bytes for bytes per \
+             second.",
         ),
         ("counts: segs_out > 10k", "k, M and G are powers of 1000."),
         ("truth values: v6only = true", "true and false, also written yes and no, on and off, 1 and 0."),
         (
             "words: timer.kind = keepalive",
-            "A field with a fixed set of words takes the words that ss prints or accepts, in any case.",
+            "One of the words that ss prints for the field or accepts in options, in upper or lower case.",
         ),
         (
             "addresses: remote.addr = 10.0.0.0/8",
-            "With or without brackets, prefix and interface (fe80::1%eth0); a name is looked up.  An IPv4 host that an \
-             IPv6 socket speaks to is that host; remote.mapped_addr has the address as the socket holds it.",
+            "With or without brackets, prefix and interface (fe80::1%eth0); a name is looked up.  An \
+             IPv4-mapped address of an IPv6 socket is compared as the IPv4 address; remote.mapped_addr has \
+             the mapped address.",
         ),
         (
             "users: process.user = www-data",
-            "A name or a number.  user and uid alone are the owner of the socket; process.user and process.uid are whom \
-             the processes act as that have it open.",
+            "A name or a number.  user and uid alone are the owner of the socket; process.user and \
+             process.uid are the user of the processes that have it open.",
         ),
         (
             "services: remote.port = https",
-            "A port is a number or the name of a service.  Names are known with -n, too.",
+            "A port is a number or the name of a service.  Names are accepted with -n, too.",
         ),
         (
             "process names: comm = systemd-resolved",
-            "The kernel keeps 15 bytes of a name, so no more are compared; --explain says so.",
+            "The kernel keeps only 15 bytes of a name, so only these are compared; --explain reports that.",
         ),
         (
             "patterns: comm = nginx*",
-            "In text, * stands for any characters, ? for one, [a-z] for one of a set and [!a-z] for one outside it; the \
-         pattern has to match all of the text.  FIELD = * holds wherever the field is reported.",
+            "In text, * matches any characters, ? one character, [a-z] one of a set and [!a-z] one outside \
+             it; the pattern must match the whole text.  FIELD = * matches every socket that reports the \
+             field.",
         ),
         (
             "quotes: comm = \"tokio worker\"",
-            "Between double or single quotes, blanks, commas and * stand for themselves.  Outside quotes a value ends at a \
-         blank, at & or |, and at a closing bracket.  A backslash takes the next character as it is; \\n, \\t, \\xNN, \
-         \\NNN and \\u{N} stand for the characters that ss prints so: what ss printed can be pasted.",
+            "Between double or single quotes, blanks, commas and * are literal.  Outside quotes a value \
+         ends at a blank, at & or |, and at a closing bracket.  A backslash makes the next character \
+         literal; \\n, \\t, \\xNN, \\NNN and \\u{N} stand for the characters that ss prints this way, so \
+         output of ss can be pasted.",
         ),
         (
             "case: comm = i\"nginx*\"",
-            "The case of letters matters in text.  It does not behind i\"...\", nor in the words of fields with a fixed set.",
+            "Text is compared case-sensitively, except in i\"...\" and for fields with a fixed set of words.",
         ),
     ]),
     Piece::Text(
-        "An amount with a unit or a decimal point is as exact as it is written: rtt = 20ms holds for what rounds to 20 \
-         milliseconds.  A value that the field can never have is an error that says what it can have; so is a field that none of the \
-         listed sockets reports, and are two conditions that exclude each other.  With -K or --kill-dry-run, a value \
-         that could be read in two ways is refused, too, and so is a filter with conditions on fields where and stands \
-         beside or without brackets.",
+        "An amount with a unit or a decimal point is compared with the precision in which it is written: \
+         rtt = 20ms matches values that round to 20 milliseconds.  A value that the field can never have is \
+         an error, whose message gives the possible values; a field that none of the listed sockets reports \
+         and two conditions that exclude each other are errors, too.  With -K or --kill-dry-run, an \
+         ambiguous value is also an error, as is a filter on fields that mixes and and or without brackets.",
     ),
 ];
 
 const BLANKS: &[Piece] = &[
     Piece::Text(
         "The conditions of iproute2 need blanks around operators and brackets: ( sport = :80 ), not (sport=:80).  \
-         Conditions on fields do not: rtt>20ms.  In all of them a backslash takes the next character as it is.",
+         Conditions on fields do not: rtt>20ms.  In both, a backslash makes the next character literal.",
     ),
     Piece::Text(
-        "Most shells give <, >, !, |, &, *, ? and brackets a meaning of their own.  Put the whole expression between \
-         single quotes: ss -tn 'rtt > 100ms and not dst [::1]'.  Words about states stay outside the quotes.",
+        "Most shells interpret <, >, !, |, &, *, ? and brackets.  Put the whole expression in single \
+         quotes: ss -tn 'rtt > 100ms and not dst [::1]'.  State words stay outside the quotes.",
     ),
 ];
 
 const ERRORS: &[Piece] = &[Piece::Text(
-    "At a terminal, or with --explain, ss shows the expression, a caret under the word that is wrong, what was \
-         expected there and, where it can tell what was meant, the mended filter.  It also says so where a filter is right \
-         but rarely meant: src 7404 is an address, and dst 2001:db8::1:25 has a port.",
+    "At a terminal, or with --explain, ss shows the expression, a caret under the wrong word, what was \
+     expected there and, where possible, a corrected filter.  It also warns about valid filters that are \
+     rarely intended: src 7404 is an address, and dst 2001:db8::1:25 includes a port.",
 )];
 
 const EXAMPLES: &[Piece] = &[Piece::Terms(&[
@@ -249,7 +257,7 @@ const EXAMPLES: &[Piece] = &[Piece::Terms(&[
         "One connection.  The kernel looks it up directly, however many sockets there are.",
     ),
     ("ss -ti 'rtt > 100ms or total_retrans > 100'", "Connections that are slow or lose packets."),
-    ("ss -tn 'recv_q > 64K and comm = java*'", "Connections that a program does not read from."),
+    ("ss -tn 'recv_q > 64K and comm = java*'", "Connections whose received data a program does not read."),
     (
         "ss -tan 'local.port >= 8000 and local.port <= 8999 and process.user = root'",
         "A range of ports, and a user.",
@@ -257,9 +265,9 @@ const EXAMPLES: &[Piece] = &[Piece::Terms(&[
     ("ss -tan 'local.port = 80,443,8080 and rtt > 2s'", "A list of ports."),
     (
         "ss -tan 'comm = \"tokio worker\" or comm = i\"NGINX*\"'",
-        "A name with a blank, and a pattern in any case.",
+        "A name with a blank, and a case-insensitive pattern.",
     ),
-    ("ss -tn 'rtt > 100ms and cwnd < 10'", "Slow connections with a small window."),
-    ("ss -tn 'rcv_rtt > rtt'", "One field against another."),
+    ("ss -tn 'rtt > 100ms and cwnd < 10'", "Slow connections with a small congestion window."),
+    ("ss -tn 'rcv_rtt > rtt'", "One field compared with another."),
     ("ss -tan 'not socket.processes >= 1'", "Sockets for which no process was found."),
 ])];

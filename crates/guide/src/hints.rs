@@ -74,7 +74,7 @@ pub fn rarely_meant(words: &[OsString]) -> Option<String> {
             let port: u64 = value.trim_start_matches(':').parse().ok().filter(|port| *port > PORTS)?;
             let colon = if value.starts_with(':') { ":" } else { "" };
             let less = format!("{key} {} {colon}{}", operator.unwrap_or("="), port / 10);
-            (format!("{port} is not a port: the largest is {PORTS}"), less)
+            (format!("{port} is not a port: the highest is {PORTS}"), less)
         } else if value.parse::<u64>().is_ok_and(|number| number <= PORTS) {
             (format!("{value} is read as an address, not as a port"), format!("{key} :{value}"))
         } else {
@@ -92,10 +92,7 @@ pub fn rarely_meant(words: &[OsString]) -> Option<String> {
 pub fn none_shown(narrow: bool, filter: &Expr) -> Vec<String> {
     let mut hints = Vec::new();
     if narrow {
-        hints.push(
-            "only established sockets were asked for: -a lists those of all states, -l those that listen"
-                .to_owned(),
-        );
+        hints.push("only established sockets were requested: -a lists all states, -l listeners".to_owned());
     }
     for test in filter.tests() {
         let Test::Field(test) = test else { continue };
@@ -105,11 +102,11 @@ pub fn none_shown(narrow: bool, filter: &Expr) -> Vec<String> {
         let (said, mended) = if test.comparison() != Comparison::Eq {
             continue;
         } else if name == "socket.uid" {
-            ("this is the user who owns the socket", format!("process.uid = {typed}"))
+            ("this is the owner of the socket, not the user of the process", format!("process.uid = {typed}"))
         } else if is_text && is_plain {
             let name = name.rsplit("processes.").next().unwrap_or_default();
             let pattern = format!("'{name} = i\"{}\"*'", typed.trim_start_matches('~'));
-            ("text is compared as a whole, and its case counts", pattern)
+            ("text is compared as a whole and case-sensitively", pattern)
         } else {
             continue;
         };

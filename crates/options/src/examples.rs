@@ -21,10 +21,10 @@ const fn example(wanted: &'static str, command: &'static str) -> Example {
 pub const EXAMPLES: &[Example] = &[
     example("listeners in every network namespace", "ss -tulnp --netns all"),
     example(
-        "listeners that others can reach, run by root",
+        "root's listeners that other hosts can reach",
         "ss -tlnp --exposure 'reach != loopback and process.user = root'",
     ),
-    example("listeners whose queue is full", "ss -tlnp --exposure 'backlog_use >= 1'"),
+    example("listeners whose accept queue is full", "ss -tlnp --exposure 'backlog_use >= 1'"),
     example(
         "UDP sockets that drop datagrams",
         "ss -uan 'drops > 0' --columns local.addr,local.port,drops,recv_q,comm",

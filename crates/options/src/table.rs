@@ -160,7 +160,7 @@ options! {
     Dccp("d", ["dccp"], Extension, Selection, "display only DCCP sockets",
         "Lists DCCP sockets, of kernels before 6.16.");
     Smc("", ["smc"], Extension, Selection, "display only SMC sockets",
-        "Lists SMC sockets, also those that fell back to TCP: -f smc.");
+        "Lists SMC sockets, including those that fell back to TCP: -f smc.");
     UdpLite("", ["udplite"], Extension, Selection, "display only UDP-Lite sockets",
         "Lists UDP-Lite sockets, of kernels that still have them.");
     KillDryRun("", ["kill-dry-run"], Extension, Ss, "list what --kill would close, without closing it",
@@ -168,18 +168,18 @@ options! {
             may still refuse to close some of them.");
     Explain("", ["explain"], Extension, Details, "say on stderr why sockets or processes are missing, and \
         mark errors in a filter",
-        "Prints on standard error what is otherwise only printed on a terminal: why a family has no \
-            sockets, how many sockets have no process.");
-    Source("", ["source"], Extension, Details, "read TCP sockets this way: walk, netlink or proc",
-        "Reads the kernel's tables this way instead of the best one: walk has a program walk the TCP tables \
-            in the kernel, netlink asks for dumps, proc reads the text of /proc/net. Where a walk cannot tell \
-            what was asked, ss uses netlink and prints the reason.")
+        "Prints notes on standard error that are otherwise only printed on a terminal, such as why a family \
+         has no sockets, or how many sockets have no process.");
+    Source("", ["source"], Extension, Details, "read TCP sockets with this method: walk, netlink or proc",
+        "Reads the kernel's tables with this method instead of the best one: walk runs a BPF program that \
+         walks the TCP tables in the kernel, netlink requests dumps, proc reads the text of /proc/net. If a \
+         walk cannot report what was requested, ss uses netlink and prints the reason.")
         .takes("SOURCE", Word(SOURCES));
-    Json("j", ["json"], Extension, Form, "print everything asked for as one JSON document",
-        "Prints everything that the options ask for as one JSON document.");
+    Json("j", ["json"], Extension, Form, "print all requested information as one JSON document",
+        "Prints all information that the options request as one JSON document.");
     JsonLines("", ["jsonl"], Extension, Form, "print one JSON object per line, as sockets arrive",
-        "Prints one line with an object for each socket as it arrives; a last object has notes about the \
-            listing.");
+        "Prints one line with an object for each socket as it arrives; the last object has notes about the \
+         listing.");
     Pretty("", ["pretty"], Extension, Form, "print the document of --json, indented",
         "Prints the document of --json, indented.");
     Columns("", ["columns"], Extension, Columns, "show these fields; \"help\" lists all of them",
@@ -200,9 +200,10 @@ options! {
         "Exits with status 1 if no socket was shown, in any output format; with --group-by if none was \
             counted. Other exit statuses stay the same.");
     GroupBy("", ["group-by"], Extension, Columns, "count sockets by the values of these fields",
-        "Counts the sockets that have the same values of these fields, and adds up their queues and the fields of --columns.")
+        "Counts the sockets that have the same values of these fields, and sums up their queues and the \
+         fields of --columns.")
         .takes("FIELD[,FIELD]", Fields);
-    JsonSchema("", ["json-schema"], Extension, Ss, "print the JSON Schema of that document",
+    JsonSchema("", ["json-schema"], Extension, Ss, "print the JSON Schema of the document of --json",
         "Prints the JSON Schema of the documents of --json, generated from the table of fields, and exits.");
     Generate("", ["generate"], Extension, Ss, "print a manual page, a reference page or a completion",
         "Prints the manual page, a reference page, or the completions of a shell, and exits.")
@@ -213,7 +214,7 @@ options! {
         .more("                       list the sockets of several network namespaces\n");
     Peers("", ["peers"], Extension, Details, "show the process at the other end, if it is on this machine",
         "Shows the process at the other end, if it is on this machine: of unix sockets, and of connections \
-            within a namespace or across namespaces. For TCP and UDP it is a guess from addresses, ports \
+            within a namespace or across namespaces. For TCP and UDP it is inferred from addresses, ports \
             and states; an end found only in a namespace that another user created is marked with that \
             user's uid.");
     Containers("", ["containers"], Extension, Details, "show container, pod and unit",

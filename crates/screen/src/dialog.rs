@@ -179,9 +179,14 @@ fn found(theme: Theme, more: &More, room: usize) -> Vec<(String, String, Style)>
     let plain = Style::new();
     let sentence = |text: &str| vec![(String::new(), text.to_owned(), Theme::strong())];
     let told = match &more.found {
-        None => return sentence("the doctor needs two looks first"),
-        Some(Err(why)) => return sentence(&format!("the doctor cannot look: {why}")),
-        Some(Ok(told)) if told.is_empty() => return sentence("the doctor finds nothing wrong with it"),
+        None => return sentence("the doctor needs two samples first"),
+        Some(Err(why)) => return sentence(&format!("the doctor failed: {why}")),
+        Some(Ok(told)) if told.is_empty() => {
+            return sentence(
+                "the doctor finds nothing wrong with this \
+            socket",
+            );
+        }
         Some(Ok(told)) => told,
     };
     let mut lines = Vec::new();
@@ -206,8 +211,11 @@ pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body
     let mut lines: Vec<(String, String, Style)> = Vec::new();
     let (plain, name) = (Style::new(), page.theme.name());
     let what = match row.and_then(|row| shot.entries().get(row)) {
-        None => "it is no longer listed; these are its last values",
-        Some(entry) if matches!(entry.mark, Mark::Gone(_)) => "it ended; these are its last values",
+        None => "this socket is no longer listed; these are its last values",
+        Some(entry) if matches!(entry.mark, Mark::Gone(_)) => {
+            "this socket has ended; these are its last \
+            values"
+        }
         Some(_) => "",
     };
     if !what.is_empty() {
@@ -237,7 +245,7 @@ pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body
     };
     if let Some(more) = more {
         lines.extend(found(page.theme, more, room));
-        let title = if more.peer.is_empty() { more.said.as_str() } else { "the other end, on this machine" };
+        let title = if more.peer.is_empty() { more.said.as_str() } else { "the peer, on this machine" };
         if !title.is_empty() {
             lines.push((String::new(), title.to_owned(), Theme::strong()));
         }
@@ -285,7 +293,7 @@ pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body
         lines.extend(rest.flat_map(folded_in));
         if !more.peer.is_empty() {
             lines.push((String::new(), String::new(), plain));
-            lines.push((String::new(), "everything about the other end".to_owned(), Theme::strong()));
+            lines.push((String::new(), "everything about the peer".to_owned(), Theme::strong()));
             lines.extend(more.peer.iter().flat_map(folded_in));
         }
     }

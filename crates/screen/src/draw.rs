@@ -121,7 +121,7 @@ impl Page<'_> {
             parts.push(format!("+{} -{}", head.opened, head.closed));
         }
         if !head.has_rates && head.sockets > 0 {
-            parts.push("rates after the next look".to_owned());
+            parts.push("rates after the next poll".to_owned());
         }
         let mut drawn = state.drawn(shot);
         // If there is no room for all totals, show that of the sort column.
@@ -225,9 +225,9 @@ impl Page<'_> {
             if said.is_empty() {
                 said.push(
                     if state.is_blank || state.grouped.is_some() {
-                        "looking..."
+                        "loading..."
                     } else {
-                        "no socket is listed"
+                        "no sockets to show"
                     }
                     .to_owned(),
                 );
@@ -341,7 +341,7 @@ impl State {
             return (format!("! {}", self.trouble.join("  ")), theme.warning());
         }
         match &self.mode {
-            Mode::Filter if self.waits_for_filter => ("reading the filter...".to_owned(), Style::new()),
+            Mode::Filter if self.waits_for_filter => ("applying the filter...".to_owned(), Style::new()),
             Mode::Filter => ("Enter apply  Tab complete  Esc cancel  Ctrl-U clear".to_owned(), Style::new()),
             Mode::Menu(Menu::Columns, _) => {
                 ("type to search  Enter add or remove  Esc back".to_owned(), Style::new())

@@ -15,7 +15,7 @@ impl Menu {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Columns => "columns",
-            Self::Sort => "order by",
+            Self::Sort => "sort by",
             Self::Group => "group by",
         }
     }
@@ -132,7 +132,7 @@ impl State {
             None => columns.push(name.to_owned()),
         }
         if columns.is_empty() {
-            self.say("one column stays");
+            self.say("the last column cannot be removed");
             return;
         }
         let chosen = Preset { name: CHOSEN.to_owned(), columns, sort: self.sort.clone(), last: None };

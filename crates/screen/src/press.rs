@@ -64,7 +64,7 @@ impl State {
                 if matches!(key, Key::Char('y' | 'Y')) {
                     return Some(Action::Kill(target.table, target.id));
                 }
-                self.say("nothing was killed");
+                self.say("no socket was killed");
                 None
             }
         }
@@ -131,9 +131,9 @@ impl State {
             Key::Right => self.step(true),
             Key::Char('n') => {
                 let (names, said) = match self.names {
-                    Spelled::Numbers => (Spelled::Ports, "names of ports"),
-                    Spelled::Ports => (Spelled::Hosts, "names of hosts and ports, as they are resolved"),
-                    Spelled::Hosts => (Spelled::Numbers, "numbers of hosts and ports"),
+                    Spelled::Numbers => (Spelled::Ports, "port names"),
+                    Spelled::Ports => (Spelled::Hosts, "host and port names, shown once resolved"),
+                    Spelled::Hosts => (Spelled::Numbers, "numeric addresses and ports"),
                 };
                 self.names = names;
                 self.widths.clear();
@@ -149,7 +149,7 @@ impl State {
             },
             Key::Char('y') => match self.row().and_then(|row| self.ss_filter(row)) {
                 Some(filter) => {
-                    self.say(&format!("asked the terminal to copy: {filter}"));
+                    self.say(&format!("sent to the terminal's clipboard: {filter}"));
                     return Some(Action::Copy(filter));
                 }
                 None => self.say("no socket is selected"),
@@ -209,7 +209,7 @@ impl State {
             Line::Row(_) => {
                 let id = self.chosen()?.id;
                 if id.cookie == 0 {
-                    self.say("it cannot be followed over time: its source has no cookies");
+                    self.say("this socket cannot be tracked: its source reports no cookies");
                     return None;
                 }
                 self.follow();
@@ -298,7 +298,7 @@ impl State {
         let last = paused.shots.len().saturating_sub(1);
         let to = if forth { (paused.at + 1).min(last) } else { paused.at.saturating_sub(1) };
         if to == paused.at {
-            self.say(if forth { "this is the newest look" } else { "no older look is stored" });
+            self.say(if forth { "this is the newest snapshot" } else { "no older snapshot is stored" });
         }
         if let Some(paused) = &mut self.paused {
             paused.at = to;
@@ -312,11 +312,11 @@ impl State {
             return;
         };
         if matches!(entry.mark, Mark::Gone(_)) {
-            self.say("it is already closed");
+            self.say("this socket is already closed");
             return;
         }
         if entry.id.cookie == 0 {
-            self.say("it has no cookie, so the kernel cannot identify it");
+            self.say("this socket has no cookie, so the kernel cannot identify it");
             return;
         }
         let shot = self.shot();

@@ -221,13 +221,16 @@ impl fmt::Display for Notice {
             Self::DumpInterrupted => {
                 f.write_str("the table changed while it was read, so the listing may be inconsistent")
             }
-            Self::MessageTruncated => f.write_str("a reply did not fit into the buffer, so its end is lost"),
+            Self::MessageTruncated => f.write_str(
+                "a reply was larger than the receive buffer and was \
+                truncated",
+            ),
             Self::Answer { errno } => write!(f, "the kernel refused the request: {}", errno_text(*errno)),
             Self::Explained { text } => {
                 let text = Printable(text.strip_suffix(b".").unwrap_or(text));
                 write!(f, "the kernel refused the request: {text}")
             }
-            Self::BufferTooSmall => f.write_str("a socket did not fit into a message of the kernel"),
+            Self::BufferTooSmall => f.write_str("a socket did not fit into one kernel message"),
             Self::SocketFailed { errno } => {
                 write!(f, "cannot open a netlink socket: {}", errno_text(*errno))
             }
@@ -247,27 +250,24 @@ impl fmt::Display for Notice {
             Self::DoneTruncated => f.write_str("the message that ends the dump is too short"),
             Self::ErrorTruncated => f.write_str("a message that reports an error is too short"),
             Self::Remnant { bytes } => {
-                write!(f, "a datagram ends in {} that form no message", Counted(*bytes as u64, "byte"))
+                write!(f, "a datagram has {} left after its last message", Counted(*bytes as u64, "byte"))
             }
             Self::Deficit { bytes, .. } if *bytes < 0 => {
                 let short = Counted(bytes.unsigned_abs(), "byte");
-                write!(f, "a reply ends {short} before its attributes begin")
+                write!(f, "a reply is {short} shorter than its fixed part")
             }
             Self::Deficit { bytes, attr_len } => {
                 let left = Counted(bytes.unsigned_abs(), "byte");
-                write!(
-                    f,
-                    "{left} behind the last attribute cannot be an attribute (claimed length: {attr_len})"
-                )
+                write!(f, "{left} after the last attribute cannot be parsed (claimed length: {attr_len})")
             }
             Self::RecordingOpen { errno } => write!(f, "cannot open the recording: {}", errno_text(*errno)),
-            Self::RecordingEof => f.write_str("the recording ends early"),
+            Self::RecordingEof => f.write_str("the recording is truncated"),
             Self::RecordingAnswer { errno } => {
-                write!(f, "the recorded kernel refused the request: {}", errno_text(*errno))
+                write!(f, "the recording contains an error reply: {}", errno_text(*errno))
             }
             Self::RecordingHeader { errno } => write!(f, "cannot read the recording: {}", errno_text(*errno)),
             Self::RecordingBody { errno } => {
-                write!(f, "cannot read the recording inside a message: {}", errno_text(*errno))
+                write!(f, "cannot read a message of the recording: {}", errno_text(*errno))
             }
             Self::DatabaseCorrupted { path, line } => {
                 let line = Printable(line.trim_ascii_end());
@@ -277,13 +277,13 @@ impl fmt::Display for Notice {
             Self::CgroupMount { errno } => {
                 write!(f, "cannot open the cgroup2 mount point: {}", errno_text(*errno))
             }
-            Self::CgroupIdInvalid => f.write_str("a socket has cgroup id 0, which no cgroup has"),
+            Self::CgroupIdInvalid => f.write_str("a socket has cgroup id 0, which is invalid"),
             Self::CgroupOpen { errno } => write!(f, "cannot open a cgroup by its id: {}", errno_text(*errno)),
             Self::CgroupGone => {
                 f.write_str("the cgroup of a socket was removed or cannot be found, so its path is not known")
             }
             Self::SockstatFailed { errno } => {
-                write!(f, "cannot read the counters of sockets (sockstat): {}", errno_text(*errno))
+                write!(f, "cannot read the socket counters (sockstat): {}", errno_text(*errno))
             }
             Self::SnmpFailed { errno } => {
                 write!(f, "cannot read the number of connections (snmp): {}", errno_text(*errno))
@@ -293,7 +293,7 @@ impl fmt::Display for Notice {
             }
             Self::HoldersHidden { tested, why, .. } => {
                 let tested = Counted(*tested, "socket");
-                write!(f, "no process found for {tested} that the condition was tested on: {why}")
+                write!(f, "no process found for {tested} that the filter tested: {why}")
             }
             Self::Ownerless { why, sockets, examples } => {
                 write!(f, "no process for {}, {why}", Counted(*sockets, "socket"))?;
@@ -329,7 +329,8 @@ impl fmt::Display for Notice {
             Self::PeersElsewhere { sockets } => {
                 write!(
                     f,
-                    "the other ends of {} are not in this network namespace (--netns all searches every one)",
+                    "the other ends of {} are not in this network namespace (--netns all searches all of \
+                     them)",
                     Counted(*sockets, "connection")
                 )
             }
@@ -338,20 +339,28 @@ impl fmt::Display for Notice {
                 write!(f, "no process holds the other end of {count}: it is not accepted yet, or closed")
             }
             Self::Missing { title, why } => why.tell(title, f),
-            Self::HolderProgramRejected { why } => write!(f, "processes are searched for in /proc: {why}"),
-            Self::HolderTablesRejected { why } => write!(f, "open files are searched one by one: {why}"),
-            Self::HoldersRefused { why } => write!(f, "no iterator over open files: {why}"),
+            Self::HolderProgramRejected { why } => write!(
+                f,
+                "processes are looked up in /proc instead of \
+                with BPF: {why}"
+            ),
+            Self::HolderTablesRejected { why } => write!(
+                f,
+                "BPF reads open files one by one instead of \
+                whole descriptor tables: {why}"
+            ),
+            Self::HoldersRefused { why } => write!(f, "no BPF iterator over open files: {why}"),
             Self::Walked { sockets, looked_up: 0 } => {
-                write!(f, "{} read by a walk of the kernel's tables", Counted(*sockets, "TCP socket"))
+                write!(f, "{} read by walking the kernel's tables", Counted(*sockets, "TCP socket"))
             }
             Self::Walked { sockets, looked_up } => {
                 let count = Counted(*sockets, "TCP socket");
                 write!(
                     f,
-                    "{count} read by a walk of the kernel's tables, {looked_up} of them looked up one by one"
+                    "{count} read by walking the kernel's tables, {looked_up} of them looked up one by one"
                 )
             }
-            Self::NotWalked { why } => write!(f, "TCP sockets are dumped, not walked: {why}"),
+            Self::NotWalked { why } => write!(f, "TCP sockets are read by dumps, not by a walk: {why}"),
             Self::NamespacesUnseen { refused, errno, why } => {
                 if !refused.is_empty() {
                     let count = Counted(refused.len() as u64, "network namespace");
@@ -372,7 +381,7 @@ impl fmt::Display for Notice {
                 write!(f, "network namespace {}: {}", name.escape_ascii(), errno_text(*errno))
             }
             Self::PeersLeftOut { sockets } => {
-                write!(f, "peer table full: {} not matched", Counted(*sockets, "socket"))
+                write!(f, "the peer table is full: {} not matched", Counted(*sockets, "socket"))
             }
             Self::Destroyed(tally) => tally.fmt(f),
             Self::Filter(remark) => remark.fmt(f),
@@ -381,13 +390,17 @@ impl fmt::Display for Notice {
             }
             Self::EventsLost { times } => {
                 let times = Counted(*times, "time");
-                write!(f, "the receive queue overflowed {times}, so sockets were destroyed unseen")
+                write!(
+                    f,
+                    "the netlink receive queue overflowed {times}, so some destroyed sockets were not \
+                    reported"
+                )
             }
             Self::EndsUnheard { errno } => {
                 let why = errno_text(*errno);
                 write!(
                     f,
-                    "closed sockets are not reported by the kernel ({why}): short connections are missed"
+                    "the kernel does not report closed sockets ({why}): short-lived connections are missed"
                 )
             }
             Self::WithoutCookies { sockets } => {
@@ -404,7 +417,7 @@ impl fmt::Display for Notice {
             }
             Self::MapTypes { id } => write!(f, "cannot read the types of BPF map {id}"),
             Self::Withheld { field, without } => write!(f, "{field} is not reported without {without}"),
-            Self::MapsTooMany { id } => write!(f, "BPF map {id} is left out: too many are open"),
+            Self::MapsTooMany { id } => write!(f, "BPF map {id} is omitted: too many are open"),
             Self::MapValueSize { id, expected, got } => {
                 write!(f, "a value of BPF map {id} has {}, not {expected}", Counted((*got).into(), "byte"))
             }
@@ -440,8 +453,8 @@ impl fmt::Display for Tally {
         for (count, what) in [
             (gone, "already gone"),
             (spared, "not supported by this kernel"),
-            (passed, "skipped (not of an internet protocol)"),
-            (unknown, "left alone (the condition asks for processes, and theirs are not seen)"),
+            (passed, "skipped (not an inet socket)"),
+            (unknown, "skipped (the filter tests processes, and theirs are not visible)"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;

@@ -308,7 +308,7 @@ fn dumps_are_filtered_as_by_the_reference() {
     };
     let mut diag = match Diag::open() {
         Ok(diag) => diag,
-        Err(error) => skip!("no netlink socket: {error}"),
+        Err(error) => skip!("cannot open a netlink socket: {error}"),
     };
     let Ok(range) = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range") else {
         skip!("no range of ephemeral ports");

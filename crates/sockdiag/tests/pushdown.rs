@@ -275,7 +275,7 @@ fn this_kernel_takes_the_programs() {
     const SYN_SENT: u32 = 1 << 2;
     let mut diag = match Diag::open() {
         Ok(diag) => diag,
-        Err(error) => skip!("no netlink socket: {error}"),
+        Err(error) => skip!("cannot open a netlink socket: {error}"),
     };
     let mut ask = |family, program: &[u8]| diag.dump(family, SYN_SENT, Some(program), &mut |_| {});
     // The kernel must refuse a bad program, or its acceptance of good ones means nothing.

@@ -125,9 +125,7 @@ pub(crate) fn two_looks(name: &str) -> Exit {
     let name = name.escape_debug();
     Exit::error(
         Exit::USAGE,
-        format!(
-            "ss: {name} needs two looks at each socket, and ss takes one: the program sockdiag takes more (sockdiag top)"
-        ),
+        format!("ss: {name} needs two samples of each socket, and ss takes only one: use sockdiag top"),
     )
 }
 

@@ -189,9 +189,9 @@ fn groups_sum_what_adds_up_and_show_the_most_of_the_rest() {
     assert_eq!(rows[1], ["192.0.0.0/8", "1", "70000", "0", "1.5s", "1.5s"]);
     assert_eq!(rows[2], ["10.0.0.0/8", "4", "19", "0", "200ms", "83.4ms"]);
     for (columns, want) in [
-        ("sum(rtt)", "ss: a sum of tcp.rtt_us means nothing: say max(rtt), min(rtt) or p95(rtt)\n"),
-        ("avg(sport)", "ss: local.port is no amount, so it has no avg: say max(sport) or min(sport)\n"),
-        ("mean(rtt)", "ss: there is no function \"mean\": say sum, avg, min, max or p95\n"),
+        ("sum(rtt)", "ss: a sum of tcp.rtt_us is meaningless: use max(rtt), min(rtt) or p95(rtt)\n"),
+        ("avg(sport)", "ss: local.port is not an amount, so it has no avg: use max(sport) or min(sport)\n"),
+        ("mean(rtt)", "ss: there is no function \"mean\": use sum, avg, min, max or p95\n"),
     ] {
         let outcome = outcome(&path, &["-tan", "--group-by", "state", "--columns", columns]);
         assert_eq!((outcome.ended, &*String::from_utf8_lossy(&outcome.stderr)), (Ended::Exit(255), want));
@@ -444,7 +444,8 @@ fn wrong_names_are_refused_before_anything_is_listed() {
         ("--columns addr", "ss: \"addr\" may be local.addr, remote.addr; --columns help lists all\n"),
         (
             "--columns rtt/24",
-            "ss: \"rtt/24\" is no network: say ADDRESS/BITS or ADDRESS/BITS:BITS6; --columns help lists all\n",
+            "ss: \"rtt/24\" is not a network: use ADDRESS/BITS or ADDRESS/BITS:BITS6; --columns help lists \
+             all\n",
         ),
         (
             "--sort -tcp.rtt",
@@ -457,19 +458,19 @@ fn wrong_names_are_refused_before_anything_is_listed() {
         ),
         (
             "--columns remote.addr,rate.bytes_sent_per_s",
-            "ss: rate.bytes_sent_per_s needs two looks at each socket, and ss takes one: the program sockdiag takes more (sockdiag top)\n",
+            "ss: rate.bytes_sent_per_s needs two samples of each socket, and ss takes only one: use sockdiag top\n",
         ),
         (
             "--sort -goodput",
-            "ss: goodput needs two looks at each socket, and ss takes one: the program sockdiag takes more (sockdiag top)\n",
+            "ss: goodput needs two samples of each socket, and ss takes only one: use sockdiag top\n",
         ),
         (
             "--group-by state --columns goodput",
-            "ss: goodput needs two looks at each socket, and ss takes one: the program sockdiag takes more (sockdiag top)\n",
+            "ss: goodput needs two samples of each socket, and ss takes only one: use sockdiag top\n",
         ),
         (
             "share.app > 0.5",
-            "ss: share.app needs two looks at each socket, and ss takes one: the program sockdiag takes more (sockdiag top)\n",
+            "ss: share.app needs two samples of each socket, and ss takes only one: use sockdiag top\n",
         ),
         ("--limit x", "ss: \"x\" is not a number to limit by\n"),
     ] {
@@ -542,7 +543,7 @@ fn conditions_take_short_names_units_and_patterns() {
     for (filter, want) in [
         ("rtt > 100", "ss: \"100\" has no unit: add one, or compare tcp.rtt_us instead of rtt\n"),
         ("rtt > 5x", "ss: \"5x\" is not a number, so tcp.rtt_us cannot be compared with it\n"),
-        ("congestion > x", "ss: tcp.congestion has no order: compare it by = or !=\n"),
+        ("congestion > x", "ss: tcp.congestion cannot be ordered: use = or !=\n"),
     ] {
         let ours = outcome(&path, &["-tanH", filter]);
         assert_eq!(String::from_utf8_lossy(&ours.stderr), want, "{filter}");

@@ -227,20 +227,20 @@ fn what_cannot_be_walked_is_dumped() {
     // A condition that only the kernel can evaluate.
     let asked = run(&["-tan", "--source", "walk", "autobound"], false);
     let said = text(&asked.stderr);
-    assert!(said.contains("dumped, not walked") && said.contains("autobound"), "{said}");
+    assert!(said.contains("read by dumps, not by a walk") && said.contains("autobound"), "{said}");
     let wrong = run(&["-tan", "--source", "fast"], false);
     assert!(!wrong.status.success(), "{wrong:?}");
     assert_eq!(text(&wrong.stderr), "ss: --source cannot be \"fast\", only walk, netlink, proc\n");
     if rustix::process::geteuid().is_root() && Command::new("setpriv").arg("--version").output().is_ok() {
         let refused = run(&["-tan", "--source", "walk"], true);
         let said = text(&refused.stderr);
-        assert_eq!(said, "ss: TCP sockets are dumped, not walked: needs CAP_BPF and CAP_PERFMON\n");
+        assert_eq!(said, "ss: TCP sockets are read by dumps, not by a walk: needs CAP_BPF and CAP_PERFMON\n");
         assert_eq!(text(&refused.stdout), text(&netlink.stdout));
         let hidden = format!("mount -t tmpfs none /sys/kernel/btf && exec {OURS} -tan --source walk");
         let untyped =
             namespace.command("unshare").args(["-m", "sh", "-c", &hidden]).output().expect("it runs");
         let said = text(&untyped.stderr);
-        assert!(said.ends_with("the kernel does not describe its types (BTF)\n"), "{said}");
+        assert!(said.ends_with("the kernel provides no type information (BTF)\n"), "{said}");
         assert_eq!(text(&untyped.stdout), text(&netlink.stdout));
     }
 }

@@ -63,7 +63,7 @@ fn a_socket_whose_processes_are_not_seen_is_left_alone() {
     for filter in ["not comm = x", "not pid = 1", "not process.user = nobody"] {
         for how in ["-K", "--kill-dry-run"] {
             let said = inside(&["-tnH", how, "--explain", "state", "established", filter]);
-            assert!(said.contains(&format!("{there} left alone")), "{how} {filter}: {said}");
+            assert!(said.contains(&format!("{there} skipped (the filter")), "{how} {filter}: {said}");
             assert_eq!(left(), there, "{how} {filter}: {said}");
         }
     }
@@ -359,7 +359,7 @@ fn who_asks_is_told_what_became_of_the_sockets() {
         (lines(&outcome.stdout).len(), text(&outcome.stderr))
     };
     let unix = said("-xanHK --explain");
-    let wanted = format!("ss: 0 sockets closed, {} skipped (not of an internet protocol)\n", unix.0);
+    let wanted = format!("ss: 0 sockets closed, {} skipped (not an inet socket)\n", unix.0);
     assert!(unix.0 > 0);
     assert_eq!(unix.1, wanted);
     let (listed, told) = said("-tnHK --explain state established");

@@ -113,7 +113,7 @@ fn an_error_ends_with_one_hint() {
 fn what_is_rarely_meant_is_told_to_people() {
     for (words, want) in [
         ("-tan src 7404", "ss: 7404 is read as an address, not as a port\n    try: src :7404\n"),
-        ("-tan sport = :70000", "ss: 70000 is not a port: the largest is 65535\n    try: sport = :7000\n"),
+        ("-tan sport = :70000", "ss: 70000 is not a port: the highest is 65535\n    try: sport = :7000\n"),
         (
             "-tan dst 2001:db8::1:25",
             "ss: 2001:db8::1:25 is read as the address 2001:db8::1 and the port 25\n    try: 'dst [2001:db8::1:25]'\n",
@@ -130,26 +130,26 @@ fn what_cannot_be_meant_is_refused() {
     for (words, want) in [
         (
             "-tan~bytes_sent > -1",
-            "ss: tcp.bytes_sent lies between 0 and 18446744073709551615, so this comparison with \"-1\" decides nothing\n",
+            "ss: tcp.bytes_sent is between 0 and 18446744073709551615, so comparing it with \"-1\" has the same result for all sockets\n",
         ),
         (
             "-tan~pid > -1",
-            "ss: socket.processes.pid lies between 0 and 4294967295, so this comparison with \"-1\" decides nothing\n",
+            "ss: socket.processes.pid is between 0 and 4294967295, so comparing it with \"-1\" has the same result for all sockets\n",
         ),
         (
             "-tan~rtt > 10h",
-            "ss: tcp.rtt_us lies between 0 and 4294967295 (1.19h), so this comparison with \"10h\" decides nothing\n",
+            "ss: tcp.rtt_us is between 0 and 4294967295 (1.19h), so comparing it with \"10h\" has the same result for all sockets\n",
         ),
         (
             "-tan~rtt > 1ms and rtt < 100us",
-            "ss: no socket can have tcp.rtt_us > 1ms and tcp.rtt_us < 100us\n",
+            "ss: no socket can match both tcp.rtt_us > 1ms and tcp.rtt_us < 100us\n",
         ),
-        ("-tan~comm = \"abc", "ss: the quote that opens before \"abc\" is not closed\n"),
-        ("-uan~rtt > 5ms", "ss: no socket that is listed reports tcp.rtt_us\n"),
-        ("-uan~cwnd > 5", "ss: no socket that is listed reports tcp.snd_cwnd\n"),
+        ("-tan~comm = \"abc", "ss: the quote before \"abc\" is not closed\n"),
+        ("-uan~rtt > 5ms", "ss: none of the listed sockets reports tcp.rtt_us\n"),
+        ("-uan~cwnd > 5", "ss: none of the listed sockets reports tcp.snd_cwnd\n"),
         (
             "-tan~age > 10s",
-            "ss: age_ms needs two looks at each socket, and ss takes one: the program sockdiag takes more (sockdiag top)\n",
+            "ss: age_ms needs two samples of each socket, and ss takes only one: use sockdiag top\n",
         ),
         (
             "-tan~--columns~rtt,",
@@ -174,10 +174,10 @@ fn what_cannot_be_meant_is_refused() {
         assert_eq!(pipe, want, "{words}");
     }
     let [people, _] = told(&["-tan", "name = x"]);
-    assert!(people.contains("one field: \"name\" may be netns.name, container.name"), "{people}");
+    assert!(people.contains("an unambiguous field: \"name\" may be netns.name, container.name"), "{people}");
     let [people, _] = told(&["-tan", "state established"]);
     assert!(
-        people.contains("as words of their own outside quotes\n    try: state established\n"),
+        people.contains("as separate arguments outside quotes\n    try: state established\n"),
         "{people}"
     );
     for words in ["--sort --limit 2", "--columns --csv", "--group-by --sort rtt"] {
@@ -190,10 +190,9 @@ fn what_cannot_be_meant_is_refused() {
 /// If nothing is shown, people get a hint why.
 #[test]
 fn why_nothing_is_shown_is_told_to_people() {
-    let narrow =
-        "ss: only established sockets were asked for: -a lists those of all states, -l those that listen\n";
+    let narrow = "ss: only established sockets were requested: -a lists all states, -l listeners\n";
     let text =
-        |mended: &str| format!("ss: text is compared as a whole, and its case counts\n    try: '{mended}'\n");
+        |mended: &str| format!("ss: text is compared as a whole and case-sensitively\n    try: '{mended}'\n");
     for (words, want) in [
         ("-tn~state = LISTEN", narrow.to_owned()),
         ("-un~drops > 0", narrow.to_owned()),
@@ -209,11 +208,15 @@ fn why_nothing_is_shown_is_told_to_people() {
         ("-tan~comm != web", String::new()),
         (
             "-tan~uid = 4711",
-            "ss: this is the user who owns the socket\n    try: process.uid = 4711\n".to_owned(),
+            "ss: this is the owner of the socket, not the user of the process\n    try: process.uid = \
+             4711\n"
+                .to_owned(),
         ),
         (
             "-tan~user = root",
-            "ss: this is the user who owns the socket\n    try: process.uid = 0\n".to_owned(),
+            "ss: this is the owner of the socket, not the user of the process\n    try: process.uid = \
+             0\n"
+            .to_owned(),
         ),
         ("-tan~process.user = root", String::new()),
     ] {
@@ -221,7 +224,7 @@ fn why_nothing_is_shown_is_told_to_people() {
         let [people, pipe] = told(&words);
         let own = |text: &str| text.lines().filter(|line| !line.contains("process")).count();
         assert!(people.ends_with(&want), "{words:?}: {people}");
-        assert!(!pipe.contains("try: ") && !pipe.contains("were asked for"), "{words:?}: {pipe}");
+        assert!(!pipe.contains("try: ") && !pipe.contains("were requested"), "{words:?}: {pipe}");
         assert!(!want.is_empty() || own(&people) == 0, "{words:?}: {people}");
     }
 }

@@ -28,7 +28,8 @@ pub(super) fn image(dist: &mut Dist) -> Result<PathBuf, Why> {
     let packed = gzip(&layer).map_err(failed(&path))?;
     let labels = json!({
         "org.opencontainers.image.title": "sockdiag",
-        "org.opencontainers.image.description": "ss (socket statistics) rebuilt, and sockdiag: sockets over time",
+        "org.opencontainers.image.description": "ss (socket statistics) reimplemented, and sockdiag, which \
+         tracks sockets over time",
         "org.opencontainers.image.version": dist.version,
         "org.opencontainers.image.licenses": "MIT OR Apache-2.0",
     });

@@ -62,7 +62,7 @@ struct Dist {
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     for word in words {
         if !PARTS.iter().any(|(name, _)| name == word) {
-            return Err(Why::new(format!("{word} is not understood; usage: {WORDS}")));
+            return Err(Why::new(format!("{word} is not a valid argument; usage: {WORDS}")));
         }
     }
     // The package manifests name files there, whatever the target directory is.

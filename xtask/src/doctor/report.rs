@@ -30,10 +30,10 @@ pub(super) fn write(file: &Path, table: &str, rules: &[String]) -> Result<(), Wh
     let before = had.split_once(END).map_or("", |(before, _)| before);
     let mut text = if before.is_empty() { String::new() } else { format!("{before}{END}\n") };
     text += "## The proving ground\n\n";
-    text += "Faults were made in network namespaces, and `sockdiag doctor` looked at each: was the \
-             right finding its first, its second, or did it stand later or not at all? A cause that names what follows \
-             from it counts for both. Of a near miss and of a healthy workload a run is right (first) if the rule was \
-             not named, and if there was nothing critical and at most one warning.\n\n";
+    text += "Faults were injected in network namespaces, and `sockdiag doctor` was run on each: was the \
+        correct finding reported first, second, later or not at all? A cause that lists its consequences \
+        counts for both. A run of a near miss is correct (first) if the rule was not reported; a run of a \
+        healthy workload, if there was no critical finding and at most one warning.\n\n";
     text += table;
     let scenes = scenes::all();
     let is_set = |rule: &&String| {
@@ -46,7 +46,7 @@ pub(super) fn write(file: &Path, table: &str, rules: &[String]) -> Result<(), Wh
     let (set, others): (Vec<_>, Vec<_>) = rules.iter().partition(is_set);
     let _ = writeln!(
         text,
-        "\nA scene is made for {} of {} rules. The others are judged on crafted frames only:\n",
+        "\n{} of {} rules have a scene. The others are tested only on crafted frames:\n",
         set.len(),
         rules.len()
     );
@@ -168,7 +168,7 @@ impl Tally {
         }
         let (right, all) = self.sum();
         let _ =
-            writeln!(text, "\nThe right finding was first or second in {right} of {all} runs of a fault.");
+            writeln!(text, "\nThe correct finding was first or second in {right} of {all} runs of a fault.");
         text
     }
 

@@ -83,7 +83,7 @@ impl Workload {
         for child in &mut all.children {
             let ready = child.stdout.as_mut().map(|out| out.read(&mut [0]));
             if !matches!(ready, Some(Ok(1))) {
-                return Err(Why::new("a process of the picture did not start"));
+                return Err(Why::new("a workload process for the screenshot did not start"));
             }
         }
         Ok(all)
@@ -120,13 +120,13 @@ impl Drop for Workload {
 
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failed(error: io::Error) -> Why {
-    Why::new(format!("a process of the picture: {error}"))
+    Why::new(format!("cannot run a workload process for the screenshot: {error}"))
 }
 
 /// Runs as one of the processes, until its input ends.
 pub(super) fn play(role: &[String]) -> Result<(), Why> {
     let words: Vec<&str> = role.iter().map(String::as_str).collect();
-    let bad = || Why::new(format!("no process of the picture is {role:?}"));
+    let bad = || Why::new(format!("there is no workload process with the role {role:?}"));
     match words.as_slice() {
         ["serve", at] => serve(at.parse().map_err(|_| bad())?).map_err(failed)?,
         ["ask", from, to, numbers @ ..] => {

@@ -50,21 +50,21 @@ pub(crate) fn command() -> Command {
     let command = Command::new("doctor")
         .about("Find out what is wrong with sockets, and which process causes it")
         .long_about(
-            "Looks twice at the sockets and counters of a network namespace, then once more at the suspect \
-             sockets, and prints what is wrong: one entry for each finding, worst first, with the numbers \
+            "Samples the sockets and counters of a network namespace twice, then the suspect sockets once \
+             more, and prints what is wrong: one entry for each finding, worst first, with the numbers \
              behind it, what else could explain it, and what to do next.  The consequences of a finding \
-             are listed with it.  --explain explains each diagnosis.  Without privileges it judges what it \
-             can see, and reports what it could not see.  It exits with 0 if nothing is wrong, 1 if there \
-             are warnings, 2 if something is critical, and 3 if it could not see enough.",
+             are listed with it.  --explain explains each diagnosis.  Without privileges it checks what it \
+             can see, and reports what it cannot.  It exits with 0 if nothing is wrong, 1 if there are \
+             warnings, 2 if something is critical, and 3 if it could not see enough.",
         )
         .arg(
             Arg::new("for")
                 .long("for")
                 .value_name("TIME")
-                .help("How long to look: 2s, 5s, 1m")
+                .help("How long to observe: 2s, 5s, 1m")
                 .default_value("5s")
                 .value_parser(time_span::parse_some)
-                .help_heading("When to look"),
+                .help_heading("Timing"),
         )
         .arg(
             Arg::new("json")
@@ -84,7 +84,10 @@ pub(crate) fn command() -> Command {
             Arg::new("explain")
                 .long("explain")
                 .value_name("ID")
-                .help("Explain a diagnosis: meaning, formula, thresholds and their sources, how to check it by hand")
+                .help(
+                    "Explain a diagnosis: meaning, formula, thresholds and their sources, how to check \
+                    it by hand",
+                )
                 .value_parser(value_parser!(String))
                 .help_heading("Output"),
         )
@@ -102,7 +105,7 @@ pub(crate) fn command() -> Command {
                 .help("Add the rules of this file (TOML); a rule with the id of a built-in one replaces it")
                 .value_hint(ValueHint::FilePath)
                 .value_parser(value_parser!(std::path::PathBuf))
-                .help_heading("Which diagnoses"),
+                .help_heading("Rules"),
         );
     options::with_selection(command, false)
 }
@@ -207,7 +210,7 @@ fn explain(rules: &[Checked], id: &str) -> Result<(), End> {
         let near = rules.iter().min_by_key(|rule| sockdiag::fields::distance(rule.rule.id(), id));
         let near = near.map_or("", |rule| rule.rule.id());
         return Err(End::usage(format!(
-            "there is no diagnosis \"{}\"; the nearest is {near}, and --list shows all",
+            "there is no diagnosis \"{}\"; the most similar id is {near}; --list shows all",
             id.escape_debug()
         )));
     }

@@ -65,12 +65,12 @@ fn put_finding(text: &mut String, finding: &Finding) {
     let evidence: Vec<String> = finding.evidence.iter().map(evidence).collect();
     let measured = format!("{} = {}", finding.quantity.name, finding.quantity.text);
     let seen = [vec![measured], evidence].concat().join(", ");
-    put_labelled(text, "seen", &seen);
+    put_labelled(text, "measured", &seen);
     if let Some(netns) = &finding.netns {
         put_labelled(text, "where", &format!("network namespace {netns}"));
     }
     if !finding.holders.is_empty() {
-        put_labelled(text, "whose", &finding.holders.join(", "));
+        put_labelled(text, "process", &finding.holders.join(", "));
     }
     if !finding.explains.is_empty() {
         let explained: Vec<String> =
@@ -78,7 +78,7 @@ fn put_finding(text: &mut String, finding: &Finding) {
         put_labelled(text, "explains", &explained.join("; "));
     }
     let sure = finding.confidence.word();
-    put_labelled(text, "sure", &format!("{sure}; it could also be {}", finding.could_be));
+    put_labelled(text, "confidence", &format!("{sure}; it could also be {}", finding.could_be));
     put_labelled(text, "next", &finding.next);
 }
 
@@ -123,7 +123,7 @@ fn put_not_judged(text: &mut String, not_judged: &[NotJudged]) {
         }
     }
     for (why, ids) in reasons {
-        put_wrapped(text, "Not judged: ", "            ", &format!("{}: {why}", ids.join(", ")));
+        put_wrapped(text, "Not checked: ", "            ", &format!("{}: {why}", ids.join(", ")));
     }
 }
 
@@ -144,6 +144,6 @@ mod tests {
         let left = |id: &str, why: &str| NotJudged { id: id.to_owned(), why: why.to_owned() };
         let mut text = String::new();
         put_not_judged(&mut text, &[left("a", "too short"), left("b", "no table"), left("c", "too short")]);
-        assert_eq!(text, "Not judged: a, c: too short\nNot judged: b: no table\n");
+        assert_eq!(text, "Not checked: a, c: too short\nNot checked: b: no table\n");
     }
 }

@@ -41,12 +41,20 @@ use rank::Rank;
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("sockdiag top --batch --limit 10", "The ten busiest connections, every second."),
     ("sockdiag top --batch --group-by comm", "Throughput by program."),
-    ("sockdiag top --batch --preset latency --limit 10", "The longest round trips first."),
+    (
+        "sockdiag top --batch --preset latency --limit 10",
+        "Connections with the longest round-trip times \
+        first.",
+    ),
     (
         "sockdiag top --iterations 2 --interval 10s --preset loss dport = :443",
         "Connections that lose packets, over ten seconds.",
     ),
-    ("sockdiag top --batch 'ended = reset,timeout,aborted,failed'", "Connections that end badly."),
+    (
+        "sockdiag top --batch 'ended = reset,timeout,aborted,failed'",
+        "Connections that end with a reset, a \
+        timeout or another error.",
+    ),
     (
         "sockdiag top --jsonl --columns remote.addr,goodput,comm 'goodput > 1Mbit'",
         "Busy connections, as JSON lines for a program.",
@@ -56,11 +64,11 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[
 /// The help text about cells.
 const CELLS: &str = "Aligned text shows units: rates in bit/s, times in us, ms or s, bytes in kB or MB (of \
      1000), shares in percent.  --csv, --tsv and --jsonl have plain numbers under full names, which end in \
-     the unit.  A cell is - if nothing is known: the first frame has no rates, and a socket that counts no \
-     bytes never has any.  A process is shown as PID/DESCRIPTOR/NAME; it is - without the privilege to \
+     the unit.  A cell is - if the value is unknown: the first frame has no rates, and a socket that counts \
+     no bytes never has any.  A process is shown as PID/DESCRIPTOR/NAME; it is - without the privilege to \
      inspect other users' processes, and for a socket that opened and closed between two frames.  `drops` \
-     counts segments and datagrams discarded on their way into the socket; a healthy connection has some \
-     too, such as segments that arrived twice, and a listener also counts resets from clients.";
+     counts segments and datagrams that the socket discarded on receive; a healthy connection has some, \
+     too, such as duplicate segments, and a listener also counts resets from clients.";
 
 /// The sub-command.
 pub(crate) fn command() -> Command {
@@ -74,17 +82,17 @@ pub(crate) fn command() -> Command {
     });
     let presets = PRESETS.iter().map(|preset| format!("{} ({})", preset.name, preset.doc));
     let command = Command::new("top")
-        .about("Show throughput, latency and loss of sockets and processes, frame by frame")
+        .about("Show throughput, latency and loss of sockets and processes, continuously updated")
         .long_about(format!(
-            "Shows sockets repeatedly, each time with their rates, shares and ratios since the previous \
-             frame.  On a terminal it is a live screen, which lists its keys when ? is pressed; --limit \
-             does not shorten it, since it scrolls.  In a pipe, and with --batch, --once, --iterations, \
-             --csv, --tsv or --jsonl, it writes frames one after the other.  A frame includes the sockets \
-             that ended since the previous frame, so that sums are complete: `ended` says how they and the \
-             connections in TIME-WAIT ended, and is - for all others.  Without a table option it shows \
-             TCP; sockets of other tables count no bytes.\n\n{CELLS}\n\nbytes_sent counts retransmitted \
-             bytes each time they are sent; bytes_acked and bytes_received count a SYN and a FIN as one \
-             byte each, as the kernel does.",
+            "Polls the sockets repeatedly and shows a frame (a snapshot) for each poll, with rates, shares \
+             and ratios since the previous frame.  On a terminal it is a live screen, which lists its keys \
+             when ? is pressed and ignores --limit, since it scrolls.  In a pipe, and with --batch, --once, \
+             --iterations, --csv, --tsv or --jsonl, it writes frames one after another.  A frame includes \
+             the sockets that ended since the previous frame, so that sums are complete: `ended` says how \
+             they and the connections in TIME-WAIT ended, and is - for all others.  Without a table option \
+             it shows TCP; sockets of other tables count no bytes.\n\n{CELLS}\n\nbytes_sent counts \
+             retransmitted bytes each time they are sent; bytes_acked and bytes_received count a SYN and a \
+             FIN as one byte each, as the kernel does.",
         ))
         .arg(over_time::interval())
         .arg(over_time::stay())
@@ -100,7 +108,7 @@ pub(crate) fn command() -> Command {
         .arg(
             Arg::new("once")
                 .long("once")
-                .help("Show one frame, without rates, since they need two: --iterations 1")
+                .help("Show one frame without rates, which need two frames: same as --iterations 1")
                 .action(ArgAction::SetTrue)
                 .conflicts_with("iterations")
                 .help_heading(over_time::WHEN),
@@ -154,7 +162,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
         let sheet = plan.open(number == 0, &lead).map_err(|error| End::unwritten(&error))?;
         let found = match rounds.as_ref().and_then(|rounds| rounds.desk().known()) {
             Some(Ok(known)) => Some(known),
-            Some(Err(why)) => return Err(End::unseen(format!("the doctor cannot look: {why}"))),
+            Some(Err(why)) => return Err(End::unseen(format!("the doctor failed: {why}"))),
             None => None,
         };
         let mut page = Page { sheet, rank: &mut plan.rank, told: &mut told, found };
@@ -167,13 +175,13 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), End> {
         }
         if frame.lost > 0 {
             let sockets = counted(frame.lost, "socket");
-            page.told.text(format!("{sockets} ended unseen by frame {number}"));
+            page.told.text(format!("{sockets} closed unreported before frame {number}"));
         }
         if frame.missed > 0 {
             let sockets = counted(frame.missed, "socket");
             page.told.text(format!(
-                "{sockets} would have been left out of frame {number} as idle although something had \
-                 changed: this is a mistake in sockdiag, please report it"
+                "{sockets} would have been omitted from frame {number} as idle although something had \
+                 changed: this is a bug in sockdiag, please report it"
             ));
         }
         page.told.unheld(&frame);
@@ -339,7 +347,7 @@ impl Grouped {
                 let (name, down) = name.strip_prefix('-').map_or((name, false), |name| (name, true));
                 let column = grouping.column(name).ok_or_else(|| {
                     let names: Vec<String> = grouping.names().collect();
-                    End::usage(format!("groups are sorted by one of {}", names.join(", ")))
+                    End::usage(format!("groups can be sorted by one of {}", names.join(", ")))
                 })?;
                 Some((column, down))
             }
@@ -359,13 +367,13 @@ fn heading(frame: &Frame, has_rates: bool, is_only: bool) -> String {
     let (time, sockets) = (over_time::time(), counted(sockets, "socket"));
     let rates = match () {
         () if number > 0 || !has_rates => "",
-        () if is_only => "; rates compare two frames",
-        () => "; rates come with frame 1",
+        () if is_only => "; rates need two frames",
+        () => "; rates start with frame 1",
     };
     let changes =
         if number > 0 { format!(", {} opened, {closed} closed", opened + brief) } else { String::new() };
     let brief = if brief > 0 { format!(" ({brief} did both)") } else { String::new() };
-    let lost = if lost > 0 { format!(", {lost} more ended unseen") } else { String::new() };
+    let lost = if lost > 0 { format!(", {lost} more closed unreported") } else { String::new() };
     format!("{gap}{time} frame {number}: {sockets}{rates}{changes}{brief}{lost}\n")
 }
 

@@ -42,8 +42,7 @@ pub(super) const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "latency",
-        doc: "round-trip times, and the part spent in queues; for packets, not for requests and their \
-            answers",
+        doc: "round-trip times, and the part spent in queues; for packets, not for requests and responses",
         // Round trips of an idle connection are as old as its last data.
         fields: "rtt,rttvar,min_rtt,queue,idle",
         sort: "-rtt",
@@ -52,7 +51,7 @@ pub(super) const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "loss",
-        doc: "retransmits, and how many of them the peer already had",
+        doc: "retransmits, and the share of them that was spurious (already received)",
         fields: "rate.segs_out_per_s,rate.retrans_per_s,ratio.retransmit,ratio.spurious",
         sort: "-rate.retrans_per_s",
         last: None,
@@ -60,8 +59,7 @@ pub(super) const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "queues",
-        doc: "data waiting to be read or sent, and drops; for a listener, the connections waiting to be \
-              accepted and the limit",
+        doc: "data waiting to be read or sent, and drops; for a listener, its accept queue and backlog",
         fields: "recv_q,send_q,drops",
         sort: "-socket.recv_q,-socket.send_q",
         last: None,
@@ -77,7 +75,7 @@ pub(super) const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "limits",
-        doc: "what limits the sender: program, network, receiver or send buffer",
+        doc: "what limits the sender: application, network, receiver or send buffer",
         fields: "share.app,share.network,share.receiver,share.sndbuf",
         sort: "-share.receiver,-share.network",
         last: None,
@@ -85,7 +83,7 @@ pub(super) const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "endings",
-        doc: "sockets that ended, how, and how much they transferred",
+        doc: "closed sockets: how they ended and how much they transferred",
         fields: "age_ms,tcp.bytes_sent,tcp.bytes_received,tcp.total_retrans",
         // Rows of sockets that did not end have no value here, so they come last.
         sort: "socket.ended",
@@ -94,8 +92,8 @@ pub(super) const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "findings",
-        doc: "what the doctor finds wrong with a socket: 3 is critical, 2 a warning; available after two \
-            of its looks",
+        doc: "the doctor's findings about a socket: severity 3 is critical, 2 a warning; available after \
+            its second sample",
         fields: "doctor.severity,doctor.finding",
         sort: "-doctor.severity",
         last: None,

@@ -84,10 +84,10 @@ impl Condition {
     /// Describes the current situation if the condition does not hold.
     pub(crate) fn missed(self, rows: u64) -> String {
         match self {
-            Self::Listening => "nothing listens".to_owned(),
+            Self::Listening => "no socket listens".to_owned(),
             Self::Established(number) => format!("{rows} of {number} connections"),
-            Self::Gone => "there is still a socket".to_owned(),
-            Self::Drained => "there is still a connection".to_owned(),
+            Self::Gone => "a socket still exists".to_owned(),
+            Self::Drained => "a connection still exists".to_owned(),
         }
     }
 }

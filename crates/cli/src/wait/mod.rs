@@ -51,7 +51,7 @@ const FAILING: Duration = Duration::from_secs(1);
 
 /// Examples for the help text.
 pub(crate) const EXAMPLES: &[(&str, &str)] = &[
-    ("sockdiag wait sport = :8080", "Wait until something listens on port 8080, and print which process."),
+    ("sockdiag wait sport = :8080", "Wait until a process listens on port 8080, and print it."),
     (
         "sockdiag wait --timeout 5s sport = :5432 -- psql -c 'select 1'",
         "Wait until PostgreSQL listens, then run psql.",
@@ -73,15 +73,15 @@ pub(crate) fn command() -> Command {
     let shown =
         [Key::Columns, Key::Csv, Key::Tsv].map(|key| options::arg(option(key)).help_heading("Output"));
     let command = Command::new("wait")
-        .about("Wait until something listens, is connected or is gone, without connecting to it")
+        .about("Wait until a socket listens, is connected or is gone, without connecting to it")
         .long_about(
             "Waits until the kernel's socket tables meet the condition.  It only queries the kernel and \
-             never connects, so no server sees a connection from it.  It prints the listener that it \
-             found, with the process if that may be seen.  Without a table option it waits for TCP.\n\nIt \
-             uses at most half a per cent of a core while it waits: the more a query costs, the less often \
-             it queries.  It usually sees a new listener on a port within some 10 ms.",
+             never connects, so no server sees a connection from it.  It prints the listener that it found, \
+             with its process if permissions allow.  Without a table option it waits for TCP.\n\nIt uses at \
+             most half a per cent of a core while it waits: the more a query costs, the less often it \
+             queries.  It usually detects a new listener on a port within about 10 ms.",
         )
-        .arg(flag("until-listening", "listening", "Wait until something listens (this is the default)"))
+        .arg(flag("until-listening", "listening", "Wait until a socket listens (default)"))
         .arg(
             Arg::new("until-established")
                 .long("established")
@@ -245,7 +245,7 @@ impl Wait {
                 return Err(End::unseen(gone));
             }
             if let Some(unseen) = sight.unseen.as_ref().filter(|_| self.condition.is_of_absence()) {
-                return Err(End::unseen(format!("cannot say that nothing is there: {unseen}")));
+                return Err(End::unseen(format!("cannot tell whether any socket is left: {unseen}")));
             }
             if holds && (sight.is_whole() || !self.condition.is_of_absence()) {
                 let answer = self.confirm(&mut who, &choices, &mut told)?;
@@ -285,7 +285,7 @@ impl Wait {
             None => Some(self.who(choices)?),
         };
         let Some(session) = who.as_mut().or(opened.as_mut()) else {
-            return Err(End::unseen("nothing to ask"));
+            return Err(End::unseen("no session is open"));
         };
         Answer::look(session, choices.to_vec(), self.shape, told)
     }
@@ -347,7 +347,7 @@ impl Wait {
             let services = answer.services;
             return Err(End::new(
                 Status::Several,
-                format!("{services} services match, but one was meant; --any accepts any of them"),
+                format!("{services} services match, but only one is expected; --any accepts several"),
             ));
         }
         let Some(program) = program else {

@@ -153,8 +153,11 @@ fn top_shows_what_was_found_of_each_socket() {
     assert!(last[1]["doctor"].is_null(), "{rows:?}");
     // Findings are computed after filtering, and only top can show them.
     for (words, why) in [
-        ("top --once doctor.severity = 3", "cannot be used in a filter, since it is computed afterwards"),
-        ("watch --fields doctor.finding", "only sockdiag top can show what the doctor found"),
+        (
+            "top --once doctor.severity = 3",
+            "cannot be used in a filter, since it is computed after filtering",
+        ),
+        ("watch --fields doctor.finding", "only sockdiag top can show the doctor's findings"),
     ] {
         let out = namespace.command(OURS).args(words.split(' ')).stdin(Stdio::null()).output();
         let out = out.expect("it runs");
@@ -223,7 +226,7 @@ fn rules_are_listed_and_explained() {
     assert!(text(&run(&["doctor", "--explain", "A1"]).stdout).contains("accept-queue-overflow (A1)"));
     let out = run(&["doctor", "--explain", "accept-queue-overfow"]);
     let said = text(&out.stderr);
-    assert!(code(&out) == 3 && said.contains("the nearest is accept-queue-overflow"), "{said}");
+    assert!(code(&out) == 3 && said.contains("the most similar id is accept-queue-overflow"), "{said}");
     let schema: Value =
         serde_json::from_slice(&run(&["doctor", "--json-schema"]).stdout).expect("it is JSON");
     assert_eq!(schema["properties"]["schema_version"]["const"], 1);

@@ -42,7 +42,7 @@ fn every_document_is_made_and_installed() {
     let page = text(&run(&["generate", "man", "wait"]).stdout);
     assert!(page.contains(".TH") && page.contains("EXIT STATUS"), "{page}");
     let page = text(&run(&["generate", "man", "top"]).stdout);
-    for said in ["KEYS", "group by any field", "the socket as a filter of ss, as JSON", "mouse"] {
+    for said in ["KEYS", "group by any field", "as an ss filter (y) or as JSON", "mouse"] {
         assert!(page.contains(said), "{said}: {page}");
     }
     for wrong in [&["generate", "all"][..], &["generate", "man", "nothing"], &["generate", "bash", "wait"]] {

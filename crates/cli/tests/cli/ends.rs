@@ -132,7 +132,7 @@ fn a_frame_counts_what_came_and_went() {
     std::thread::sleep(Duration::from_millis(300));
     within(&namespace, || drop(used()));
     let out = text(&child.wait_with_output().expect("it ends").stdout);
-    assert!(out.contains(" frame 0: 0 sockets; rates come with frame 1\n"), "{out}");
+    assert!(out.contains(" frame 0: 0 sockets; rates start with frame 1\n"), "{out}");
     assert!(out.contains(" frame 1: 0 sockets, 2 opened, 2 closed (2 did both)\n"), "{out}");
     let (_listener, _client, _server) = connection(&namespace);
     let one = text(&output(&namespace, "top --once --columns state dport > 40000").stdout);
@@ -140,7 +140,7 @@ fn a_frame_counts_what_came_and_went() {
     let queues = text(&output(&namespace, "top --once -l --preset queues").stdout);
     assert!(queues.contains(" frame 0: 1 socket\n"), "{queues}");
     let once = text(&output(&namespace, "top --once -l").stdout);
-    assert!(once.contains(" frame 0: 1 socket; rates compare two frames\n"), "{once}");
+    assert!(once.contains(" frame 0: 1 socket; rates need two frames\n"), "{once}");
 }
 
 /// Text output has units for people; the other formats have plain numbers.

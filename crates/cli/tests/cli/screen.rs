@@ -257,12 +257,12 @@ fn every_key_of_the_help_does_what_it_says() {
     // The details include the other end and its holder, as it is on this machine.
     tmux.keys(&["Home"]);
     tmux.until("the other end", |screen| {
-        let mut lines = screen.lines().skip_while(|line| !line.contains("the other end, on this machine"));
+        let mut lines = screen.lines().skip_while(|line| !line.contains("the peer, on this machine"));
         let who = format!("{}/", std::process::id());
         lines.any(|line| line.starts_with("socket.processes") && line.contains(&who))
     });
     tmux.keys(&["End"]);
-    tmux.until("the last", |screen| !screen.contains("the other end, on this machine"));
+    tmux.until("the last", |screen| !screen.contains("the peer, on this machine"));
     tmux.keys(&["Escape"]);
     tmux.shows("/ to filter");
     // Pausing, and stepping back in time.
@@ -283,19 +283,19 @@ fn every_key_of_the_help_does_what_it_says() {
     tmux.until("going on", |screen| !screen.contains("PAUSED"));
     // Names of ports and hosts.
     tmux.keys(&["n"]);
-    tmux.shows("names of ports");
+    tmux.shows("port names");
     tmux.keys(&["n"]);
-    tmux.shows("names of hosts and ports");
+    tmux.shows("host and port names, shown");
     tmux.until("the host's name", |screen| screen.contains("localhost:"));
     tmux.keys(&["n"]);
-    tmux.shows("numbers of hosts and ports");
+    tmux.shows("numeric addresses and ports");
     tmux.until("numbers", |screen| !screen.contains("localhost:"));
     // Copying and saving.
     tmux.keys(&["Y"]);
-    let object = tmux.shows("asked the terminal to copy: {\"");
+    let object = tmux.shows("sent to the terminal's clipboard: {\"");
     assert!(object.contains("socket"), "{object}");
     tmux.keys(&["y"]);
-    let copied = tmux.shows("asked the terminal to copy: src 127.0.0.1:");
+    let copied = tmux.shows("sent to the terminal's clipboard: src 127.0.0.1:");
     assert!(copied.contains(" and dst 127.0.0.1:"), "{copied}");
     tmux.keys(&["s"]);
     tmux.shows("sockets to sockdiag-top-");
@@ -319,11 +319,11 @@ fn every_key_of_the_help_does_what_it_says() {
     let question = tmux.shows("kill this socket?");
     assert!(question.contains(&format!("127.0.0.1:{}", ports[7])), "{question}");
     tmux.keys(&["n"]);
-    tmux.shows("nothing was killed");
+    tmux.shows("no socket was killed");
     tmux.keys(&["k"]);
     tmux.shows("kill this socket?");
     tmux.keys(&["y"]);
-    tmux.shows("it was killed");
+    tmux.shows("the socket was killed");
     let aborted = pairs[7].0.write_all(b"x").and_then(|()| pairs[7].0.read(&mut [0]).map(|_| ()));
     assert!(aborted.is_err(), "its holder hears of it");
     for (client, server) in &mut pairs[..7] {

@@ -65,7 +65,7 @@ fn it_says_who_listens() {
     assert!(assert_ends(&namespace, &format!("-q sport = :{port}"), 0).stdout.is_empty());
     drop(listener);
     let out = assert_ends(&namespace, &format!("--timeout 0 sport = :{port}"), 1);
-    assert!(text(&out.stderr).contains("nothing listens"), "{}", text(&out.stderr));
+    assert!(text(&out.stderr).contains("no socket listens"), "{}", text(&out.stderr));
     // A child of known name and descriptor: the output must name both.
     let mut server = namespace.command("python3");
     server.args(["-c", "import socket,sys;s=socket.socket();s.bind(('127.0.0.1',0));s.listen();print(s.getsockname()[1],flush=True);sys.stdin.read()"]);

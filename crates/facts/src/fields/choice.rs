@@ -59,7 +59,11 @@ impl std::fmt::Display for ChoiceError {
         match self {
             Self::Name(error) => error.fmt(f),
             Self::Network(name) => {
-                write!(f, "\"{}\" is no network: say ADDRESS/BITS or ADDRESS/BITS:BITS6", name.escape_debug())
+                write!(
+                    f,
+                    "\"{}\" is not a network: use ADDRESS/BITS or ADDRESS/BITS:BITS6",
+                    name.escape_debug()
+                )
             }
         }
     }

@@ -188,12 +188,14 @@ impl fmt::Display for Remark {
                 let value = Typed(value);
                 write!(
                     f,
-                    "{value} is taken for {field} as decimal and as hexadecimal; 0x before it makes it one"
+                    "{field} is compared with {value} as decimal and as hexadecimal; write 0x for \
+                     hexadecimal only"
                 )
             }
-            Self::Mixed { .. } => {
-                f.write_str("and and or are read from left to right; brackets say what belongs together")
-            }
+            Self::Mixed { .. } => f.write_str(
+                "and and or have the same precedence and are read from left to right; use \
+                    brackets",
+            ),
         }
     }
 }
@@ -243,12 +245,12 @@ impl fmt::Display for Typed<'_> {
 impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Syntax => f.write_str("the filter cannot be read"),
-            Self::TooDeep => f.write_str("the filter is too long or too deep"),
-            Self::Host(None) => f.write_str("an address or a port in the filter cannot be read"),
+            Self::Syntax => f.write_str("syntax error in the filter"),
+            Self::TooDeep => f.write_str("the filter is too long or too deeply nested"),
+            Self::Host(None) => f.write_str("an address or a port in the filter cannot be parsed"),
             Self::Host(Some(reason)) => reason.fmt(f),
             Self::Device => f.write_str("the value of dev is neither an interface nor a number"),
-            Self::Mark(value) => write!(f, "{} is not a mark", Typed(value)),
+            Self::Mark(value) => write!(f, "{} is not a firewall mark", Typed(value)),
             Self::Cgroup { path, reason } => write!(f, "{} is not a cgroup: {reason}", Typed(path)),
             Self::CgroupUnsupported => f.write_str("this kernel cannot filter by cgroup"),
             Self::LineTooLong => f.write_str("a line of the filter file has 1023 bytes or more"),
@@ -262,10 +264,10 @@ impl fmt::Display for FilterError {
             }
             Self::Value { field, value, why } => write_mismatch(f, field, &Typed(value), why),
             Self::NotReported { field, by: Reporter::Tables } => {
-                write!(f, "no socket that is listed reports {field}")
+                write!(f, "none of the listed sockets reports {field}")
             }
             Self::NotReported { field, by: Reporter::Namespaces } => {
-                write!(f, "{field} is reported with --netns only")
+                write!(f, "{field} is reported only with --netns")
             }
         }
     }
@@ -281,46 +283,50 @@ fn write_mismatch(f: &mut fmt::Formatter<'_>, field: &str, value: &Typed<'_>, wh
             Ok(())
         }
         Mismatch::Range(least, most, unit) => {
-            write!(f, "{field} lies between {least} and {most}")?;
+            write!(f, "{field} is between {least} and {most}")?;
             let mut most_shown = Vec::new();
             if unit.is_time() && put_amount(&mut most_shown, *most as f64, *unit) {
                 write!(f, " ({})", String::from_utf8_lossy(&most_shown))?;
             }
-            write!(f, ", so this comparison with {value} decides nothing")
+            write!(f, ", so comparing it with {value} has the same result for all sockets")
         }
-        Mismatch::Whole => write!(f, "{field} is a whole number and never {value}"),
-        Mismatch::Address => write!(f, "{value} is neither an address, a network nor the name of a host"),
+        Mismatch::Whole => write!(f, "{field} is a whole number, so it is never {value}"),
+        Mismatch::Address => write!(f, "{value} is neither an address, a network nor a host name"),
         Mismatch::Port(port) => {
-            write!(f, "{value} has a port: compare {field} with the address and {port} with the port")
+            write!(f, "{value} includes a port: compare {field} with the address and {port} with the port")
         }
-        Mismatch::Interface => write!(f, "{value} names no interface"),
+        Mismatch::Interface => write!(f, "there is no interface {value}"),
         Mismatch::User => write!(f, "there is no user {value}"),
         Mismatch::Service => write!(f, "there is no service {value}"),
         Mismatch::Host => {
-            write!(f, "there is no host {value}; names of hosts are looked up, so {field} takes no pattern")
+            write!(f, "there is no host {value}; host names are looked up, so {field} accepts no pattern")
         }
         Mismatch::Long(most) => write!(f, "{field} has at most {most} bytes, so it never matches {value}"),
-        Mismatch::Order => write!(f, "{field} has no order: compare it by = or !="),
-        Mismatch::Several => write!(f, "{field} can be less or more than one value only, not {value}"),
-        Mismatch::Unit(other) => write!(f, "{field} and {other} are not of one unit"),
-        Mismatch::Never => write!(f, "no socket has {field} and not {value}"),
-        Mismatch::Contrary(both) => write!(f, "no socket can have {both}"),
+        Mismatch::Order => write!(f, "{field} cannot be ordered: use = or !="),
+        Mismatch::Several => write!(f, "<, <=, > and >= compare {field} with a single value, not {value}"),
+        Mismatch::Unit(other) => write!(f, "{field} and {other} have different units"),
+        Mismatch::Never => write!(f, "every socket that reports {field} matches {value}"),
+        Mismatch::Contrary(both) => write!(f, "no socket can match both {both}"),
         Mismatch::Absent => {
-            write!(f, "{value} stands for what is not reported: say \"not {field} = *\", or quote the text")
+            write!(f, "{value} denotes an unreported value: write \"not {field} = *\", or quote the text")
         }
-        Mismatch::Quote => write!(f, "the quote that opens before {value} is not closed"),
+        Mismatch::Quote => write!(f, "the quote before {value} is not closed"),
         Mismatch::Bracket => {
-            write!(f, "a bracket in {value} is not opened; quote the value if it is part of it")
+            write!(
+                f,
+                "a closing bracket in {value} has no opening bracket; quote the value if it belongs \
+                to it"
+            )
         }
         Mismatch::Parts(parts) => {
-            write!(f, "no entry of {field} is just {value}: compare a part of it (")?;
+            write!(f, "{value} is not a whole entry of {field}: compare a part of it (")?;
             for (at, part) in parts.iter().enumerate() {
                 write!(f, "{}{field}.{part}", if at > 0 { ", " } else { "" })?;
             }
             f.write_str(")")
         }
         Mismatch::Reserved => {
-            write!(f, "{value} is a word of the filter language: quote it to compare {field} with it")
+            write!(f, "{value} is a keyword of the filter language: quote it to compare {field} with it")
         }
     }
 }
@@ -328,8 +334,8 @@ fn write_mismatch(f: &mut fmt::Formatter<'_>, field: &str, value: &Typed<'_>, wh
 impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address(word) => write!(f, "{} is neither an address nor the name of a host", Typed(word)),
-            Self::Port(word) => write!(f, "{} is neither a port nor the name of a service", Typed(word)),
+            Self::Address(word) => write!(f, "{} is neither an address nor a host name", Typed(word)),
+            Self::Port(word) => write!(f, "{} is neither a port nor a service name", Typed(word)),
         }
     }
 }
@@ -338,7 +344,7 @@ impl fmt::Display for CgroupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoId { errno } => f.write_str(&errno_text(*errno)),
-            Self::IdSize => f.write_str("the path leads to something else"),
+            Self::IdSize => f.write_str("the path is not a cgroup2 directory"),
             Self::NotMounted => f.write_str("no cgroup2 file system is mounted"),
             Self::MountPoint { errno } => {
                 write!(f, "the cgroup2 mount point cannot be opened: {}", errno_text(*errno))

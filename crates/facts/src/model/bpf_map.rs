@@ -130,7 +130,11 @@ impl fmt::Display for BpfComplaint {
             Self::BitFieldSize { size } => write!(f, "the type of a bit-field has {size} bytes"),
             Self::ElementSize { id } => write!(f, "the elements of array type {id} have no size"),
             Self::Declaration { kind, id } => {
-                write!(f, "a declaration leads to type {id}, whose kind {kind} has no values")
+                write!(
+                    f,
+                    "a declaration resolves to BTF type {id}, but a type of kind {kind} cannot hold a \
+                    value"
+                )
             }
         }
     }

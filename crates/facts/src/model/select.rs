@@ -273,22 +273,22 @@ impl Selected {
 
 impl fmt::Display for BadTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not a table of sockets", String::from_utf8_lossy(&self.0))
+        write!(f, "{:?} is not a socket table", String::from_utf8_lossy(&self.0))
     }
 }
 
 impl fmt::Display for BadState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not the state of a socket", String::from_utf8_lossy(&self.0))
+        write!(f, "{:?} is not a socket state", String::from_utf8_lossy(&self.0))
     }
 }
 
 impl fmt::Display for Empty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Tables => "no table is left to ask",
-            Self::Families => "no family is left to ask for",
-            Self::States => "no state is left to ask for",
+            Self::Tables => "no socket table is selected",
+            Self::Families => "no address family is selected",
+            Self::States => "no socket state is selected",
         })
     }
 }

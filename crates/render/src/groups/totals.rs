@@ -108,17 +108,17 @@ impl fmt::Display for TotalError {
         match self {
             Self::Field(error) => error.fmt(f),
             Self::Function(name) => {
-                write!(f, "there is no function \"{}\": say sum, avg, min, max or p95", name.escape_debug())
+                write!(f, "there is no function \"{}\": use sum, avg, min, max or p95", name.escape_debug())
             }
             Self::NoNumber { name, function } if function == "sum" => {
                 write!(f, "{name} is not numeric, so it cannot be summed")
             }
             Self::NoNumber { name, function } => write!(f, "{name} is not numeric, so it has no {function}"),
             Self::Meaningless { field, name, function } if function == "sum" => {
-                write!(f, "a sum of {field} means nothing: say max({name}), min({name}) or p95({name})")
+                write!(f, "a sum of {field} is meaningless: use max({name}), min({name}) or p95({name})")
             }
             Self::Meaningless { field, name, function } => {
-                write!(f, "{field} is no amount, so it has no {function}: say max({name}) or min({name})")
+                write!(f, "{field} is not an amount, so it has no {function}: use max({name}) or min({name})")
             }
         }
     }
@@ -388,16 +388,20 @@ mod tests {
             ("busy", Ok("sum(tcp.busy_time_us)")),
             ("avg(rtt),p95(rtt),min(rtt)", Ok("avg(tcp.rtt_us) p95(tcp.rtt_us) min(tcp.rtt_us)")),
             ("sport", Ok("max(local.port)")),
-            ("sum(rtt)", Err("a sum of tcp.rtt_us means nothing: say max(rtt), min(rtt) or p95(rtt)")),
-            ("sum(mss)", Err("a sum of tcp.snd_mss means nothing: say max(mss), min(mss) or p95(mss)")),
+            ("sum(rtt)", Err("a sum of tcp.rtt_us is meaningless: use max(rtt), min(rtt) or p95(rtt)")),
+            ("sum(mss)", Err("a sum of tcp.snd_mss is meaningless: use max(mss), min(mss) or p95(mss)")),
             (
                 "sum(sport)",
-                Err("a sum of local.port means nothing: say max(sport), min(sport) or p95(sport)"),
+                Err("a sum of local.port is meaningless: use max(sport), min(sport) or p95(sport)"),
             ),
-            ("avg(sport)", Err("local.port is no amount, so it has no avg: say max(sport) or min(sport)")),
+            (
+                "avg(sport)",
+                Err("local.port is not an amount, so it has no avg: use max(sport) or \
+                min(sport)"),
+            ),
             ("congestion", Err("congestion is not numeric, so it cannot be summed")),
             ("max(congestion)", Err("congestion is not numeric, so it has no max")),
-            ("mean(rtt)", Err("there is no function \"mean\": say sum, avg, min, max or p95")),
+            ("mean(rtt)", Err("there is no function \"mean\": use sum, avg, min, max or p95")),
             ("max(x_y)", Err("there is no field \"x_y\"")),
         ] {
             assert_eq!(made(names), want.map(str::to_owned).map_err(str::to_owned), "{names}");

@@ -64,7 +64,7 @@ const VIEWS: &[Way] = &[
         let id = state.detailed().expect("details");
         state.more(crate::More {
             id,
-            said: "the other end is not in the network namespaces that are shown (--netns)".to_owned(),
+            said: "the peer is not in the selected network namespaces (--netns)".to_owned(),
             ..crate::More::default()
         });
     }),
@@ -81,8 +81,12 @@ const VIEWS: &[Way] = &[
     ("copied", |state| _ = press(state, "vy")),
     ("unseen", |state| {
         let (mut shot, _) = look(state, 2, made(30), WHO);
-        shot.head.unseen =
-            vec!["312 processes may not be looked into".to_owned(), "40 sockets ended unseen".to_owned()];
+        shot.head.unseen = vec![
+            "312 processes may not be looked into".to_owned(),
+            "40 sockets closed \
+                unreported"
+                .to_owned(),
+        ];
         state.look(Arc::new(shot), None);
     }),
     ("trouble", |state| {
@@ -227,7 +231,8 @@ fn frames_cost_the_same_however_many_sockets_there_are() {
         best[2] = shot.bytes() as f64 / f64::from(1 << 20);
         let (median, worst) = (times[times.len() / 2], times[times.len() * 99 / 100]);
         println!(
-            "{count:>7} sockets at {}x{}: a frame {median:.3} ms, {worst:.3} ms in 99 of 100; an answer to a key that orders anew {:.1} \
+            "{count:>7} sockets at {}x{}: a frame {median:.3} ms, {worst:.3} ms in 99 of 100; an answer to \
+             a key that orders anew {:.1} \
              to {:.1} ms; {:.1} MiB",
             size.0, size.1, best[0], best[1], best[2]
         );

@@ -124,7 +124,7 @@ impl Missing {
             Self::Unknown { errno } => {
                 return write!(
                     f,
-                    "this kernel lists no {title} sockets, and does not say why: {}",
+                    "listing {title} sockets failed for an unknown reason: {}",
                     errno_text(*errno)
                 );
             }
@@ -132,7 +132,7 @@ impl Missing {
         }
         match self {
             Self::Option(option) => write!(f, "it was built without {option}"),
-            Self::Since(release) => write!(f, "that came with {release}"),
+            Self::Since(release) => write!(f, "it was added in {release}"),
             Self::NotInstalled { module, directory } => {
                 write!(f, "there is no module {module} in {}", path_of(directory))
             }
@@ -140,7 +140,7 @@ impl Missing {
                 write!(f, "the module {module} is not loaded, and {setting} forbids loading it")
             }
             Self::NotLoaded { module } => write!(f, "the module {module} is installed but not loaded"),
-            _ => f.write_str("it was built without, and can load no modules"),
+            _ => f.write_str("it was built without it and cannot load modules"),
         }
     }
 }
@@ -157,20 +157,18 @@ impl fmt::Display for NoWalk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Program(why) => why.fmt(f),
-            Self::Asked(what) => write!(f, "it does not tell {what}"),
-            Self::Namespace => f.write_str("the sockets are those of another network namespace"),
+            Self::Asked(what) => write!(f, "a walk does not report {what}"),
+            Self::Namespace => f.write_str("the sockets belong to another network namespace"),
             Self::LookUps { sockets, of } => {
                 write!(f, "{sockets} of the first {of} sockets would have to be looked up one by one")
             }
             Self::Dearer(why) => write!(f, "a dump costs less: {why}"),
             Self::NoCookies => {
-                f.write_str("sockets that are looked at again need the cookies that a dump gives them")
+                f.write_str("tracking sockets over time needs cookies, which only a dump assigns")
             }
-            Self::Differs => f.write_str("it would not tell what this kernel tells"),
+            Self::Differs => f.write_str("its values would differ from this kernel's replies"),
             Self::Few { sockets } => write!(f, "a dump of {sockets} sockets costs less"),
-            Self::Table => {
-                f.write_str("the table changes all the time, or has too many sockets in one place")
-            }
+            Self::Table => f.write_str("the table keeps changing, or has too many sockets in one bucket"),
         }
     }
 }
@@ -178,12 +176,15 @@ impl fmt::Display for NoWalk {
 impl fmt::Display for NoIterator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Namespace => f.write_str("not in the first pid namespace, or /proc is another's"),
+            Self::Namespace => f.write_str(
+                "not in the initial pid namespace, or /proc belongs to another \
+                one",
+            ),
             Self::Target => f.write_str("needs a 64-bit little-endian machine"),
-            Self::NoTypes => f.write_str("the kernel does not describe its types (BTF)"),
+            Self::NoTypes => f.write_str("the kernel provides no type information (BTF)"),
             Self::Types { what } => f.write_str(what),
             Self::Rejected { errno, log } => {
-                write!(f, "the kernel does not load the program: {}", errno_text(*errno))?;
+                write!(f, "the kernel refused to load the BPF program: {}", errno_text(*errno))?;
                 // The last line contains the reason.
                 log.lines().last().map_or(Ok(()), |line| write!(f, " ({line})"))
             }

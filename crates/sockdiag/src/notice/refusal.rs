@@ -71,13 +71,13 @@ impl fmt::Display for Refusal {
             Self::Device => f.write_str("it is a device"),
             Self::Socket => f.write_str("it is a socket"),
             Self::Directory => f.write_str("it is a directory"),
-            Self::Link => f.write_str("it is a symbolic link, or behind one"),
-            Self::Outside => f.write_str("it is outside the directory that it belongs to"),
+            Self::Link => f.write_str("its path contains a symbolic link"),
+            Self::Outside => f.write_str("it is outside the expected directory"),
             Self::Owner { uid } => write!(f, "it belongs to uid {uid}"),
             Self::TooLong { limit } => write!(f, "it is longer than {limit} bytes"),
-            Self::Budget { limit } => write!(f, "the files of its owner are more than {limit} bytes"),
-            Self::NotJson => f.write_str("it is not the JSON that it should be"),
-            Self::LongName => f.write_str("it holds a name that is too long"),
+            Self::Budget { limit } => write!(f, "the files of its owner exceed {limit} bytes in total"),
+            Self::NotJson => f.write_str("it is not JSON of the expected form"),
+            Self::LongName => f.write_str("it contains a name that is too long"),
             Self::Denied { errno } => f.write_str(&errno_text(*errno)),
         }
     }

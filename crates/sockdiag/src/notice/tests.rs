@@ -13,16 +13,16 @@ fn sentences_count_right_and_quote_safely() {
         (
             Notice::Destroyed(tally(0, 1, 2, 3)),
             "0 sockets closed, 1 already gone, 2 not supported by this kernel, \
-             3 skipped (not of an internet protocol)",
+             3 skipped (not an inet socket)",
         ),
-        (Notice::PeersLeftOut { sockets: 1 }, "peer table full: 1 socket not matched"),
+        (Notice::PeersLeftOut { sockets: 1 }, "the peer table is full: 1 socket not matched"),
         (
             Notice::HoldersHidden { sockets: 2, tested: 0, why: of(&[7]) },
             "no process found for 2 sockets: process 7 cannot be inspected",
         ),
         (
             Notice::HoldersHidden { sockets: 0, tested: 1, why: of(&[7, 8]) },
-            "no process found for 1 socket that the condition was tested on: \
+            "no process found for 1 socket that the filter tested: \
              2 processes cannot be inspected (7, 8)",
         ),
         (
@@ -49,21 +49,21 @@ fn sentences_count_right_and_quote_safely() {
         ),
         (
             Notice::EventsLost { times: 1 },
-            "the receive queue overflowed 1 time, so sockets were destroyed unseen",
+            "the netlink receive queue overflowed 1 time, so some destroyed sockets were not reported",
         ),
         (
             Notice::EndsUnheard { errno: 1 },
-            "closed sockets are not reported by the kernel (Operation not permitted): short connections are \
-             missed",
+            "the kernel does not report closed sockets (Operation not permitted): short-lived connections \
+             are missed",
         ),
         (
             Notice::WithoutCookies { sockets: 2 },
             "no rates for 2 sockets from /proc text, which has no cookies",
         ),
-        (Notice::Deficit { bytes: -68, attr_len: 0 }, "a reply ends 68 bytes before its attributes begin"),
+        (Notice::Deficit { bytes: -68, attr_len: 0 }, "a reply is 68 bytes shorter than its fixed part"),
         (
             Notice::Deficit { bytes: 1, attr_len: 9 },
-            "1 byte behind the last attribute cannot be an attribute (claimed length: 9)",
+            "1 byte after the last attribute cannot be parsed (claimed length: 9)",
         ),
         (
             Notice::Explained { text: b"No \x1btable\xff".to_vec() },

@@ -93,13 +93,19 @@ impl Ownerless {
     fn because(self) -> &'static str {
         match self {
             Self::TimeWait => "in TIME-WAIT: closed at both ends, kept by the kernel for late segments",
-            Self::Handshake => "in SYN-RECV: the handshake is not over, so nobody has accepted it",
-            Self::Unaccepted => "not yet accepted by the process that listens",
-            Self::Orphan => "orphaned: closed by its process, while the kernel still finishes the connection",
-            Self::Kernel => "the kernel's own: no process ever had a descriptor of it",
+            Self::Handshake => {
+                "in SYN-RECV: the handshake is incomplete, so no process has accepted the \
+                connection"
+            }
+            Self::Unaccepted => "not yet accepted by the listening process",
+            Self::Orphan => {
+                "orphaned: closed by its process, while the kernel still shuts down the \
+                connection"
+            }
+            Self::Kernel => "created by the kernel: no process ever had a descriptor for it",
             Self::Unheld => {
-                "open in no process: the kernel's own (VXLAN and other tunnels, WireGuard, NFS), in flight \
-                 between processes (SCM_RIGHTS), or held by io_uring alone"
+                "not open in any process: created by the kernel (VXLAN and other tunnels, WireGuard, NFS), \
+                 in flight between processes (SCM_RIGHTS), or held only by io_uring"
             }
         }
     }

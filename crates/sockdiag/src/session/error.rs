@@ -64,8 +64,8 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Destroyed => f.pad("destroyed"),
-            Self::Gone => f.pad("gone before"),
-            Self::Unsupported => f.pad("cannot be destroyed"),
+            Self::Gone => f.pad("already gone"),
+            Self::Unsupported => f.pad("the kernel cannot destroy it"),
             Self::Refused(notice) => write!(f, "refused: {notice}"),
         }
     }
@@ -154,9 +154,12 @@ impl fmt::Display for AskError {
             Self::Order(error) => error.fmt(f),
             Self::Namespace(error) => error.fmt(f),
             Self::Enter(error) => write!(f, "cannot enter the network namespace: {error}"),
-            Self::SeveralNamespaces => f.write_str("only in one network namespace at a time"),
-            Self::FilesAndNamespaces => f.write_str("files in place of the kernel are of no namespace"),
-            Self::DestroyWithoutFilter => f.write_str("sockets are only destroyed by a filter"),
+            Self::SeveralNamespaces => f.write_str("this works in only one network namespace at a time"),
+            Self::FilesAndNamespaces => f.write_str(
+                "files read in place of the kernel belong to no network \
+                namespace",
+            ),
+            Self::DestroyWithoutFilter => f.write_str("destroying sockets needs a filter"),
             Self::DestroyInDoubt(remark) => write!(f, "nothing is closed: {remark}"),
             Self::NothingToFollow => f.write_str("only TCP and UDP sockets can be followed"),
             Self::NothingToRecord => f.write_str("only TCP sockets can be recorded"),

@@ -252,18 +252,22 @@ impl fmt::Display for DumpError {
         let os = |error: &io::Error| errno_text(error.raw_os_error().unwrap_or(0));
         match &self.kind {
             DumpErrorKind::Kernel(errno) => write!(f, "the kernel refused: {}", errno_text(*errno))?,
-            DumpErrorKind::Socket(error) => write!(f, "no netlink socket: {}", os(error))?,
-            DumpErrorKind::Bind(error) => write!(f, "the netlink socket was not bound: {}", os(error))?,
-            DumpErrorKind::Receive(error) => write!(f, "replies were lost: {}", os(error))?,
+            DumpErrorKind::Socket(error) => write!(f, "cannot open a netlink socket: {}", os(error))?,
+            DumpErrorKind::Bind(error) => write!(f, "cannot bind the netlink socket: {}", os(error))?,
+            DumpErrorKind::Receive(error) => write!(f, "cannot receive the kernel's replies: {}", os(error))?,
             DumpErrorKind::Eof => f.write_str("the kernel closed the netlink socket")?,
-            DumpErrorKind::Remnant { bytes } => write!(f, "a datagram ends in {bytes} stray bytes")?,
+            DumpErrorKind::Remnant { bytes } => write!(
+                f,
+                "a datagram has {bytes} bytes left after its last \
+                message"
+            )?,
             DumpErrorKind::File { path, error } => write!(f, "{}: {}", path.display(), os(error))?,
             DumpErrorKind::BadLine { path, line } => {
-                write!(f, "{}: line {line} is too long or has no end", path.display())?;
+                write!(f, "{}: line {line} is too long or has no newline", path.display())?;
             }
             DumpErrorKind::Walk(why) => write!(f, "the walk of its table ended early: {why}")?,
             DumpErrorKind::Recorded(errno) => write!(f, "recorded error: {}", errno_text(*errno))?,
-            DumpErrorKind::RecordingEof => f.write_str("the recording ends early")?,
+            DumpErrorKind::RecordingEof => f.write_str("the recording is truncated")?,
             DumpErrorKind::DamagedRecording { offset, length } => {
                 let longest = LONGEST_MESSAGE;
                 write!(

@@ -37,7 +37,7 @@ impl fmt::Display for RecordError {
             Self::Dump(DumpErrorKind::Kernel(errno)) => {
                 write!(f, "the kernel refused to list sockets: {}", errno_text(*errno))
             }
-            Self::Dump(_) => f.write_str("the list of sockets broke off"),
+            Self::Dump(_) => f.write_str("the dump of sockets is incomplete"),
             Self::Write(error) => write!(f, "cannot write the recording: {error}"),
         }
     }

@@ -63,7 +63,7 @@ pub(crate) struct LoadError {
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the kernel does not load the program: {}", self.errno)?;
+        write!(f, "the kernel refused to load the BPF program: {}", self.errno)?;
         self.log.lines().try_for_each(|line| write!(f, "\n  {line}"))
     }
 }
@@ -475,7 +475,7 @@ mod tests {
         assert_eq!(error.errno, Errno::ACCESS);
         assert!(error.log.contains("R10") && error.log.contains("invalid"), "{}", error.log);
         let told = error.to_string();
-        assert!(told.starts_with("the kernel does not load the program: "), "{told}");
+        assert!(told.starts_with("the kernel refused to load the BPF program: "), "{told}");
         assert_eq!(told.lines().count(), 1 + error.log.lines().count());
 
         // The end of the log is kept, however long the log is.

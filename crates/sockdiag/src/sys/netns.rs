@@ -134,19 +134,19 @@ impl fmt::Display for EnterError {
             }
             Self::NoContainer { name } => {
                 let name = name.to_string_lossy();
-                write!(f, "no running container has the name {name:?} or an id that begins so")
+                write!(f, "no running container has the name {name:?} or an id that begins with it")
             }
             Self::SeveralContainers { name, candidates } => {
-                write!(f, "several containers fit {:?}: ", name.to_string_lossy())?;
+                write!(f, "several containers match {:?}: ", name.to_string_lossy())?;
                 for (at, candidate) in candidates.iter().enumerate() {
                     let separator = if at == 0 { "" } else { ", " };
                     write!(f, "{separator}{}", candidate.escape_ascii())?;
                 }
                 Ok(())
             }
-            Self::Unshare { errno } => write!(f, "cannot make a mount namespace: {}", errno_text(*errno)),
+            Self::Unshare { errno } => write!(f, "cannot create a mount namespace: {}", errno_text(*errno)),
             Self::Slave { errno } => {
-                write!(f, "cannot keep mounts from spreading: {}", errno_text(*errno))
+                write!(f, "cannot disable mount propagation: {}", errno_text(*errno))
             }
             Self::Sys { errno } => {
                 write!(f, "cannot mount /sys of the network namespace: {}", errno_text(*errno))

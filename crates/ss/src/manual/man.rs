@@ -9,8 +9,7 @@ use sockdiag_guide::page::{Page, Piece, synopsis};
 
 /// The whole page.
 pub(super) fn page() -> String {
-    let mut page =
-        Page::new("ss", "8", "list the sockets of this machine and what the kernel knows about them");
+    let mut page = Page::new("ss", "8", "list the sockets of this machine and their kernel state");
     synopsis(&mut page, "ss [ OPTIONS ] [ FILTER ]");
     page.section("DESCRIPTION");
     page.put(DESCRIPTION);
@@ -21,8 +20,8 @@ pub(super) fn page() -> String {
             added = true;
             page.heading("Beyond iproute2");
             page.paragraph(
-                "These options have to be written in full, so that every abbreviation means what it means in \
-                 iproute2.  A shell completes them.",
+                "These options must be written in full, so that abbreviations have the same meaning as in \
+                 iproute2.  Shell completion is available.",
             );
         }
         describe(&mut page, option);
@@ -63,51 +62,50 @@ fn sentence(wanted: &str) -> String {
 
 const DESCRIPTION: &[Piece] = &[
     Piece::Text(
-        "ss lists sockets: TCP, UDP, raw, MPTCP, SCTP, DCCP, unix, netlink, packet, vsock, TIPC, XDP, SMC and UDP-Lite \
-         ones.  It asks the kernel over sock_diag(7); where the kernel cannot answer, it reads the text below /proc/net.",
+        "ss lists TCP, UDP, raw, MPTCP, SCTP, DCCP, unix, netlink, packet, vsock, TIPC, XDP, SMC and \
+         UDP-Lite sockets.  It queries the kernel over sock_diag(7); if the kernel does not support a \
+         query, it reads the text files in /proc/net.",
     ),
     Piece::Text(
-        "Without options, ss lists the open sockets of every family that are not listening.  A filter narrows the \
-         listing: see ss-filter(7).  The options and the output are those of ss from iproute2 7.3, byte for byte; \
-         COMPAT.md in the source lists the deliberate differences.",
+        "Without options, ss lists the non-listening sockets of every family.  A filter restricts the \
+         listing: see ss-filter(7).  The options and the output are those of ss from iproute2 7.3, byte for \
+         byte; COMPAT.md in the source lists the deliberate differences.",
     ),
 ];
 
 const OUTPUT: &[Piece] = &[
     Piece::Text(
         "Every fact about a socket is a field with one name, such as tcp.rtt_us, which --columns, --sort, --group-by, \
-         filters and JSON share.  ss-fields(7) lists them; --columns help does too, for the tables that are asked for.  \
-         A shorter name works where it can mean one field only: rtt, or cwnd as -i prints it.",
+         filters and JSON share.  ss-fields(7) lists them; --columns help does, too, for the selected \
+         tables.  A shorter name works if it is unambiguous: rtt, or cwnd as -i prints it.",
     ),
     Piece::Text(
-        "At a terminal, with --explain, and in the forms that iproute2 lacks, ss also says on standard error what it \
-         could not see and why, and shows where a filter is wrong.  Otherwise standard error is that of iproute2.",
+        "On a terminal, with --explain, and in output formats that iproute2 lacks, ss also reports on \
+         standard error what it could not read and why, and marks errors in a filter.  Otherwise standard \
+         error is the same as with iproute2.",
     ),
 ];
 
 const MORE_EXAMPLES: &[(&str, &str)] = &[
     ("ss -tuan", "Every TCP and UDP socket, with numbers instead of names."),
     ("ss -tlnp", "Listeners and their processes."),
-    ("ss -tio state established", "Connections with timers and everything that TCP knows about them."),
-    ("ss -s", "How many sockets there are of each kind."),
+    ("ss -tio state established", "Connections with timers and internal TCP information."),
+    ("ss -s", "The number of sockets of each kind."),
     ("ss -tanp --group-by comm,state", "Sockets of each program, counted by state."),
-    ("ss -tan --group-by remote.addr/24", "Connections counted by network of the other end."),
+    ("ss -tan --group-by remote.addr/24", "Connections counted by the peer's network."),
     (
         "ss -tn --group-by comm --columns 'avg(rtt),max(rtt),p95(rtt),sum(bytes_sent)'",
-        "Round-trip times and amounts of data by program.  Without a word before it, an amount is summed up and everything \
-         else is shown at its largest; the title of the column says which.",
+        "Round-trip times and amounts of data by program.  Without a function, an amount is summed up and \
+         any other field shows its maximum; the column title names the function.",
     ),
-    (
-        "ss -tn -j --columns remote.addr,rtt",
-        "A JSON document with these fields alone; --group-by works, too.",
-    ),
+    ("ss -tn -j --columns remote.addr,rtt", "A JSON document with only these fields; --group-by works, too."),
     ("ss -s --csv", "The summary for a spreadsheet; also with -j, --tsv and --netns."),
     ("ss -tan --netns all --group-by netns,state", "States counted by network namespace."),
     ("ss -tan --kill-dry-run state close-wait", "What -K would close with the same filter."),
-    ("ss --netns web,pid:4711 -tan", "TCP sockets of two network namespaces, one of them that of a process."),
-    ("ss -tn --jsonl 'dport = :443'", "One JSON object a line, for a program that reads them as they come."),
-    ("ss -tn --tsv --columns local.port,remote.addr,state", "Columns with tabs between them."),
-    ("ss -E -t", "TCP sockets as they are closed, until it is interrupted."),
+    ("ss --netns web,pid:4711 -tan", "TCP sockets of two network namespaces, one given by a process."),
+    ("ss -tn --jsonl 'dport = :443'", "One JSON object per line, for a program that reads a stream."),
+    ("ss -tn --tsv --columns local.port,remote.addr,state", "Tab-separated columns."),
+    ("ss -E -t", "TCP sockets as they are closed, until interrupted."),
     (
         "ss -K dst 192.0.2.7 dport = :1022",
         "Close the connections to one port of one host.  Without the filter it \
@@ -116,32 +114,32 @@ const MORE_EXAMPLES: &[(&str, &str)] = &[
 ];
 
 const ENVIRONMENT: &[(&str, &str)] = &[
-    ("COLUMNS", "The width of the output, also where it is not a terminal."),
-    ("PROC_ROOT", "Stands in for /proc; the kernel is then not asked."),
+    ("COLUMNS", "The width of the output, even if it is not a terminal."),
+    ("PROC_ROOT", "Replaces /proc; the kernel is then not queried."),
     (
         "PROC_NET_TCP, PROC_NET_TCP6, PROC_NET_UDP, PROC_NET_UDP6, PROC_NET_RAW, PROC_NET_RAW6, PROC_NET_UNIX, \
          PROC_NET_PACKET, PROC_NET_NETLINK, PROC_NET_MPTCP, PROC_NET_SCTP, PROC_NET_DCCP, PROC_NET_SOCKSTAT, \
          PROC_NET_SOCKSTAT6, PROC_NET_SNMP",
-        "Files that stand in for those below /proc/net; a table so replaced is not asked of the kernel.",
+        "Files that replace those in /proc/net; the kernel is not queried for a replaced table.",
     ),
-    ("PROC_IP_LOCAL_PORT_RANGE", "Stands in for /proc/sys/net/ipv4/ip_local_port_range."),
-    ("TCPDIAG_FILE", "A recording (-D) that TCP sockets are read from."),
-    ("POSIXLY_CORRECT", "If it is set, the first word that is not an option ends the options."),
+    ("PROC_IP_LOCAL_PORT_RANGE", "Replaces /proc/sys/net/ipv4/ip_local_port_range."),
+    ("TCPDIAG_FILE", "A recording (-D) from which TCP sockets are read."),
+    ("POSIXLY_CORRECT", "If set, the first argument that is not an option ends the options."),
 ];
 
 const EXIT: &[(&str, &str)] = &[
-    ("0", "Sockets were listed, or there were none, or a table could not be read."),
+    ("0", "Sockets were listed, no sockets were found, or a table could not be read."),
     (
         "1",
-        "A word of the filter or the value of an option makes no sense, a reply was damaged, or, with --exit-code, no \
+        "The filter or the value of an option is invalid, a reply was malformed, or, with --exit-code, no \
          socket was shown.",
     ),
     ("255", "The command line is wrong, a file cannot be opened, or -E ended."),
 ];
 
 const FILES: &[(&str, &str)] = &[
-    ("/proc/net/*, /proc/PID/fd", "What is read where the kernel cannot be asked otherwise."),
-    ("/etc/services", "Names of ports."),
+    ("/proc/net/*, /proc/PID/fd", "Read if the kernel does not support a query."),
+    ("/etc/services", "Service names of ports."),
     ("/etc/iproute2/nl_protos", "Names of netlink protocols."),
     ("/run/netns", "Named network namespaces."),
 ];

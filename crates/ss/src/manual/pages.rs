@@ -34,9 +34,9 @@ pub(super) fn options() -> String {
 
 fn title(section: Section) -> &'static str {
     match section {
-        Section::General => "What is shown, and how",
+        Section::General => "What to show",
         Section::Sockets => "Which sockets",
-        Section::Output => "What is done to them, and the form of rows",
+        Section::Output => "Actions, and the format of rows",
         Section::Query => "Tables",
         Section::Files => "Files",
         Section::Extension => "Beyond iproute2 (matched only in full)",
@@ -47,11 +47,11 @@ fn title(section: Section) -> &'static str {
 pub(super) fn fields() -> String {
     let mut text = format!(
         "{MADE}fields`. -->\n\n# Fields\n\n\
-         Every fact that a socket can report: the token of the text output, if it has one; the name by which a filter \
-         tests it and structured output holds it; what it means; its type, with the width that a number has in the kernel; \
-         its unit; whether it describes (info), is one of a few states, goes up and down (gauge) or only up until its \
-         width is used up (counter); where the kernel has it from. In formulas `D(x)` is what the counter `x` gained \
-         between two looks at a socket, and `T` the time between them.\n"
+         Every field that a socket can report: its token in the text output, if any; its name in filters \
+         and structured output; its meaning; its type, with the width of a number in the kernel; its unit; \
+         its metric: a description (info), one of a few states, a value that goes up and down (gauge) or \
+         only up until it wraps (counter); its source in the kernel. In formulas `D(x)` is the increase of \
+         the counter `x` between two samples of a socket, and `T` the time between them.\n"
     );
     let catalog = Catalog::standard();
     let mut message_kind = String::new();
@@ -62,7 +62,7 @@ pub(super) fn fields() -> String {
         }
         let _ = writeln!(
             text,
-            "\n### {}\n\n| token | name | meaning | type | unit | metric | asked for by | source |\n\
+            "\n### {}\n\n| token | name | meaning | type | unit | metric | shown by | source |\n\
              | --- | --- | --- | --- | --- | --- | --- | --- |",
             section.shown_by
         );

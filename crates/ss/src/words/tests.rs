@@ -20,8 +20,8 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
         ),
         (
             Notice::EndsUnheard { errno: 1 },
-            b"ss: closed sockets are not reported by the kernel (Operation not permitted): short connections are \
-              missed\n",
+            b"ss: the kernel does not report closed sockets (Operation not permitted): short-lived \
+                connections are missed\n",
             true,
         ),
         (
@@ -90,7 +90,7 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
         ),
         (
             Notice::Ownerless { why: Ownerless::Unaccepted, sockets: 1, examples: Vec::new() },
-            b"ss: no process for 1 socket, not yet accepted by the process that listens\n",
+            b"ss: no process for 1 socket, not yet accepted by the listening process\n",
             true,
         ),
         (
@@ -105,7 +105,8 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
         ),
         (
             Notice::PeersElsewhere { sockets: 2 },
-            b"ss: the other ends of 2 connections are not in this network namespace (--netns all searches every one)\n",
+            b"ss: the other ends of 2 connections are not in this network namespace (--netns all searches \
+                all of them)\n",
             true,
         ),
         (
@@ -115,12 +116,14 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
         ),
         (
             Notice::HolderProgramRejected { why: NoIterator::Rejected { errno: 13, log: "0: no".into() } },
-            b"ss: processes are searched for in /proc: the kernel does not load the program: Permission denied (0: no)\n  0: no\n",
+            b"ss: processes are looked up in /proc instead of with BPF: the kernel refused to load the BPF \
+                program: Permission denied (0: no)\n  0: no\n",
             true,
         ),
         (
             Notice::HolderTablesRejected { why: NoIterator::Rejected { errno: 22, log: "0: no".into() } },
-            b"ss: open files are searched one by one: the kernel does not load the program: Invalid argument (0: no)\n  0: no\n",
+            b"ss: BPF reads open files one by one instead of whole descriptor tables: the kernel refused to \
+                load the BPF program: Invalid argument (0: no)\n  0: no\n",
             true,
         ),
         (
@@ -130,29 +133,30 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
         ),
         (
             Notice::Walked { sockets: 7, looked_up: 0 },
-            b"ss: 7 TCP sockets read by a walk of the kernel's tables\n",
+            b"ss: 7 TCP sockets read by walking the kernel's tables\n",
             false,
         ),
         (
             Notice::Walked { sockets: 1, looked_up: 1 },
-            b"ss: 1 TCP socket read by a walk of the kernel's tables, 1 of them looked up one by one\n",
+            b"ss: 1 TCP socket read by walking the kernel's tables, 1 of them looked up one by one\n",
             false,
         ),
         (
             Notice::NotWalked {
                 why: NoWalk::Program(NoIterator::Rejected { errno: 22, log: "0: no".into() }),
             },
-            b"ss: TCP sockets are dumped, not walked: the kernel does not load the program: Invalid argument (0: no)\n  0: no\n",
+            b"ss: TCP sockets are read by dumps, not by a walk: the kernel refused to load the BPF program: \
+                Invalid argument (0: no)\n  0: no\n",
             false,
         ),
         (
             Notice::NotWalked { why: NoWalk::Few { sockets: 3 } },
-            b"ss: TCP sockets are dumped, not walked: a dump of 3 sockets costs less\n",
+            b"ss: TCP sockets are read by dumps, not by a walk: a dump of 3 sockets costs less\n",
             false,
         ),
         (
             Notice::HoldersRefused { why: NoIterator::Privilege },
-            b"ss: no iterator over open files: needs CAP_BPF and CAP_PERFMON\n",
+            b"ss: no BPF iterator over open files: needs CAP_BPF and CAP_PERFMON\n",
             false,
         ),
         (
@@ -165,12 +169,12 @@ fn samples() -> Vec<(Notice, &'static [u8], bool)> {
             b"ss: names are looked up without NSS: no services in /etc/services, no users in sss\n",
             true,
         ),
-        (Notice::PeersLeftOut { sockets: 7 }, b"ss: peer table full: 7 sockets not matched\n", true),
+        (Notice::PeersLeftOut { sockets: 7 }, b"ss: the peer table is full: 7 sockets not matched\n", true),
         (Notice::Destroyed(Tally { destroyed: 1, ..Tally::default() }), b"ss: 1 socket closed\n", true),
         (Notice::DestroyRefused { errno: 1 }, b"SOCK_DESTROY answers: Operation not permitted\n", false),
         (
             Notice::EventsLost { times: 2 },
-            b"ss: the receive queue overflowed 2 times, so sockets were destroyed unseen\n",
+            b"ss: the netlink receive queue overflowed 2 times, so some destroyed sockets were not reported\n",
             false,
         ),
         (
@@ -276,7 +280,11 @@ fn a_notice_s_own_sentence_is_plain() {
 #[test]
 fn a_document_has_a_notice_without_its_newline() {
     assert_eq!(line(&Notice::Eof), "EOF on netlink");
-    assert_eq!(line(&Notice::PeersLeftOut { sockets: 1 }), "ss: peer table full: 1 socket not matched");
+    assert_eq!(
+        line(&Notice::PeersLeftOut { sockets: 1 }),
+        "ss: the peer table is full: 1 socket not \
+        matched"
+    );
 }
 
 #[test]
@@ -310,12 +318,12 @@ fn every_error_of_a_filter_has_its_words_and_its_status() {
                 why: Mismatch::Range(0, 4_294_967_295, sockdiag::fields::Unit::Microseconds),
             },
             1,
-            b"ss: tcp.rtt_us lies between 0 and 4294967295 (1.19h), so this comparison with \"-1\" decides nothing\n",
+            b"ss: tcp.rtt_us is between 0 and 4294967295 (1.19h), so comparing it with \"-1\" has the same result for all sockets\n",
         ),
         (
             FilterError::NotReported { field: "tcp.rtt_us".to_owned(), by: Reporter::Tables },
             1,
-            b"ss: no socket that is listed reports tcp.rtt_us\n",
+            b"ss: none of the listed sockets reports tcp.rtt_us\n",
         ),
         (
             FilterError::Syntax,

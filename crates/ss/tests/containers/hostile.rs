@@ -294,7 +294,7 @@ fn what_was_refused_is_told_in_a_line_a_kind() {
     let want = [
         format!("ss: /{docker} is not read: it is longer than 1048576 bytes"),
         format!("ss: /{fifos} is not read: it is a FIFO (1 more file likewise)"),
-        format!("ss: /{podman} is not read: it is not the JSON that it should be"),
+        format!("ss: /{podman} is not read: it is not JSON of the expected form"),
     ];
     let mut want: Vec<&str> = want.iter().map(String::as_str).collect();
     want.sort_unstable();
@@ -349,7 +349,7 @@ fn all_files_of_a_user_together_cost_little() {
     let named = text.lines().filter(|line| line.contains(" container:c")).count();
     assert!((60..=75).contains(&named), "{named} of 4 MiB");
     assert_eq!(text.lines().filter(|line| line.contains("(uid 1000)")).count(), 200);
-    assert!(notes.contains("the files of its owner are more than 4194304 bytes"), "{notes}");
+    assert!(notes.contains("the files of its owner exceed 4194304 bytes in total"), "{notes}");
     let small = bounded(&mut within_memory(&tree.command("-tlnHp --containers --explain")));
     assert_eq!((small.status.code(), small.stdout), (Some(0), out.stdout));
 }

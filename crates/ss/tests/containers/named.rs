@@ -80,9 +80,15 @@ fn a_container_s_namespace_is_entered_by_name_and_by_id() {
 
     for (name, want) in [
         // A user's container is not found by name.
-        (his.as_str(), format!("ss: no running container has the name \"{his}\" or an id that begins so\n")),
-        ("", "ss: no running container has the name \"\" or an id that begins so\n".to_owned()),
-        (start.as_str(), format!("ss: several containers fit \"{start}\": {start}aa, {start}bb\n")),
+        (
+            his.as_str(),
+            format!(
+                "ss: no running container has the name \"{his}\" or an id that begins with \
+            it\n"
+            ),
+        ),
+        ("", "ss: no running container has the name \"\" or an id that begins with it\n".to_owned()),
+        (start.as_str(), format!("ss: several containers match \"{start}\": {start}aa, {start}bb\n")),
     ] {
         for option in ["-N", "--netns"] {
             let out = ss(&[option, &format!("container:{name}"), "-tln"]);

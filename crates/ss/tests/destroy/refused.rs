@@ -143,8 +143,8 @@ fn a_filter_file_that_cannot_be_read_closes_nothing() {
 fn and_beside_or_closes_nothing_without_brackets() {
     let Some(namespace) = Namespace::or_skip() else { return };
     let _holder = Holder::start(&namespace, 5, 0).unwrap_or_else(|why| panic!("{why}"));
-    let doubt =
-        "ss: nothing is closed: and and or are read from left to right; brackets say what belongs together\n";
+    let doubt = "ss: nothing is closed: and and or have the same precedence and are read from left to right; use \
+         brackets\n";
     for filter in [
         "state = established or pid = 5 and cwnd > 0",
         "cwnd > 0 and pid = 5 or state = established",

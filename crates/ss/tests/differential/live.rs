@@ -257,7 +257,7 @@ pub(super) fn sockets() -> Option<usize> {
     Some(check(cases))
 }
 
-/// The same sockets read by a walk of the kernel's tables, without conditions that only the
+/// The same sockets read by walking of the kernel's tables, without conditions that only the
 /// kernel can evaluate.
 pub(super) fn walked() -> Option<usize> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -271,7 +271,7 @@ pub(super) fn walked() -> Option<usize> {
     namespace.enter(look.args(["-tan", "--explain"]));
     let said = look.output().expect("it runs").stderr;
     let said = String::from_utf8_lossy(&said);
-    if !said.contains("read by a walk") {
+    if !said.contains("read by walking") {
         (|| skip!("no walk here: {said}"))();
         return None;
     }

@@ -102,23 +102,23 @@ fn refusals(kernel: &Edited) -> Vec<Case> {
         case("no capability", How::Without("-bpf,-perfmon,-sys_admin"), UNPRIVILEGED),
         case("none to write", How::Without("-bpf,-perfmon,-sys_admin,-net_admin"), UNPRIVILEGED),
         case("no CAP_BPF", How::Without("-bpf,-sys_admin"), UNPRIVILEGED),
-        case("hidden types", How::Hidden, "the kernel does not describe its types (BTF)"),
-        case("no types", edited(&|types| types.cut(0)), "the kernel does not describe its types (BTF)"),
+        case("hidden types", How::Hidden, "the kernel provides no type information (BTF)"),
+        case("no types", edited(&|types| types.cut(0)), "the kernel provides no type information (BTF)"),
         case(
             "half of the types",
             edited(&|types| types.cut(50)),
-            "the kernel does not describe its types (BTF)",
+            "the kernel provides no type information (BTF)",
         ),
         case(
             "a larger tcp_info",
             edited(&|types| types.grow("tcp_info", 8)),
-            "the kernel tells more in tcp_info than is known",
+            "the kernel's tcp_info has unknown members",
         ),
         // The verifier's message about a function that a program must not call.
         case(
             "another function",
             edited(&|types| types.swap_functions("bpf_rdonly_cast", "schedule")),
-            "the kernel does not load the program: ",
+            "the kernel refused to load the BPF program: ",
         ),
     ];
     for function in [
@@ -155,11 +155,11 @@ fn refusals(kernel: &Edited) -> Vec<Case> {
         for (what, says) in [
             (Refusal::of(MAP_CREATE, errno), sharing()),
             (Refusal::of(Call::SharedMemory, errno), sharing()),
-            (Refusal::of(PROG_LOAD, errno), privilege("the kernel does not load the program")),
+            (Refusal::of(PROG_LOAD, errno), privilege("the kernel refused to load the BPF program")),
             // The second program loaded is the one that walks bound sockets.
             (
                 Refusal { after: 1, ..Refusal::of(PROG_LOAD, errno) },
-                privilege("the kernel does not load the program"),
+                privilege("the kernel refused to load the BPF program"),
             ),
             (Refusal::of(TEST_RUN, errno), format!("running the program: {words}")),
         ] {
@@ -178,7 +178,7 @@ fn many() -> Option<(Namespace, Holder, Output)> {
     assert!(text(&dumped.stdout).lines().count() > 26_000);
     let walked = namespace.command(OURS).args(["-tan", "--explain"]).output().expect("it runs");
     let said = text(&walked.stderr);
-    if !said.contains("read by a walk") {
+    if !said.contains("read by walking") {
         skip::report(format_args!("no walk here: {said}"));
         return None;
     }
@@ -200,7 +200,7 @@ fn a_kernel_that_refuses_any_step_of_a_walk_is_asked_for_a_dump() {
                 assert_eq!(said, "", "{name}, {words:?}");
                 continue;
             }
-            let why = said.strip_prefix("ss: TCP sockets are dumped, not walked: ");
+            let why = said.strip_prefix("ss: TCP sockets are read by dumps, not by a walk: ");
             assert!(why.is_some_and(|why| why.contains(&says)), "{name}, {words:?}: {said}, not {says}");
             // The first line is the message, and the verifier's log follows it.
             let more = said.lines().skip(1);
@@ -274,7 +274,8 @@ fn a_walk_that_fails_before_a_row_is_shown_is_replaced_by_a_dump() {
         let refusal = Refusal { after, ..Refusal::of(TEST_RUN, EINVAL) };
         let ran = run(&namespace, &How::Calls(refusal), &with(&["--source", "walk"]));
         let said = text(&ran.stderr);
-        met += usize::from(said.contains("dumped, not walked: running the program: Invalid argument"));
+        met +=
+            usize::from(said.contains("read by dumps, not by a walk: running the program: Invalid argument"));
         assert!(ran.stdout == dumped.stdout, "{refusal:?}: {said}");
     }
     assert!(met > 0, "no walk failed");
@@ -312,7 +313,7 @@ fn a_walk_for_several_namespaces_that_fails_is_replaced_by_dumps() {
             let ran = ran(Some(refusal), "walk");
             let said = text(&ran.stderr);
             assert!(ran.stdout == dumped.stdout, "{refusal:?}: other rows; {said}");
-            let dumped = |line: &str| line.starts_with("ss: TCP sockets are dumped, not walked: ");
+            let dumped = |line: &str| line.starts_with("ss: TCP sockets are read by dumps, not by a walk: ");
             assert!(!said.is_empty() && said.lines().all(dumped), "{refusal:?}: {said}");
         }
     }
@@ -335,7 +336,7 @@ fn many_walks_leave_nothing_behind_whether_they_end_or_are_killed() {
     };
     let walked = command().arg("--explain").output().expect("it runs");
     let said = text(&walked.stderr);
-    if !said.contains("read by a walk") {
+    if !said.contains("read by walking") {
         skip!("no walk here: {said}");
     }
     let before = Objects::now().unwrap_or_else(|why| panic!("{why}"));

@@ -74,7 +74,7 @@ fn what_was_decided_without_processes_is_said() {
         (As::WithoutProc, ": no /proc is mounted"),
         (As::Inner, ": processes outside this pid namespace are not seen"),
     ] {
-        let tested = "ss: no process found for 1 socket that the condition was tested on: ";
+        let tested = "ss: no process found for 1 socket that the filter tested: ";
         let shown = "ss: no process found for 1 socket: ";
         for (words, start) in [
             (&["-tln", "comm = sleep"][..], tested),
@@ -204,7 +204,7 @@ fn every_row_without_a_process_has_a_reason() {
         ("c = socket.create_connection(('127.0.0.1', 7403))", "no process for 1 socket, not yet accepted"),
         (
             "a, b = socket.socketpair(); socket.send_fds(a, [b'x'], [l.fileno()]); l.close()",
-            "in flight between processes (SCM_RIGHTS), or held by io_uring alone (TCP port 7403)",
+            "in flight between processes (SCM_RIGHTS), or held only by io_uring (TCP port 7403)",
         ),
         (
             "c = socket.create_connection(('127.0.0.1', 7403)); d, _ = l.accept(); c.close(); time.sleep(.1); d.close()",
@@ -319,7 +319,8 @@ fn peers_outside_the_namespace_are_counted() {
         let out = a.command(OURS).args(words).output().expect("ours runs");
         String::from_utf8_lossy(&out.stderr).into_owned()
     };
-    let note = "ss: the other ends of 1 connection are not in this network namespace (--netns all searches every one)\n";
+    let note = "ss: the other ends of 1 connection are not in this network namespace (--netns all searches \
+        all of them)\n";
     assert_eq!(run(&["-tnp", "--peers"]), note);
     assert_eq!(run(&["-tn", "--columns", "local.port,peer.pid"]), note);
     assert_eq!(run(&["-tnp"]), "");

@@ -23,7 +23,7 @@ pub(super) const SCENES: &[Scene] = &[
         .brief(),
     Scene::fault(
         "nginx-short",
-        "nginx, asked by ab twenty times a second, each time over another connection.",
+        "nginx, 20 requests a second by ab, each on a new connection.",
         &[],
         &[Sign::Gains("TcpActiveOpens", 30)],
         nginx_short,
@@ -58,7 +58,7 @@ pub(super) const SCENES: &[Scene] = &[
     )
     .healthy()
     .brief(),
-    Scene::fault("bulk-loopback", "A transfer over loopback at its speed.", &[], BUSY, |stage| {
+    Scene::fault("bulk-loopback", "A bulk transfer over loopback at full speed.", &[], BUSY, |stage| {
         stage.here("listen 127.0.0.1:80 then=sink")?;
         stage.here("connect 127.0.0.1:80 then=send")?;
         wait(500);
@@ -68,7 +68,7 @@ pub(super) const SCENES: &[Scene] = &[
     .heavy(),
     Scene::fault(
         "bulk-line-rate",
-        "A transfer between two namespaces at the speed of the line.",
+        "A bulk transfer between two namespaces at line rate.",
         &[],
         BUSY,
         |stage| {
@@ -84,7 +84,7 @@ pub(super) const SCENES: &[Scene] = &[
     .brief(),
     Scene::fault(
         "busy-service",
-        "Forty clients on this host ask a server as fast as it answers.",
+        "Forty clients on this host send requests as fast as the server responds.",
         &[],
         BUSY,
         |stage| {
@@ -97,7 +97,7 @@ pub(super) const SCENES: &[Scene] = &[
     .healthy(),
     Scene::fault(
         "come-and-go",
-        "Ten connections a second come, ask once, and go.",
+        "Ten connections a second, each for one request.",
         &[],
         &[Sign::Gains("TcpActiveOpens", 15)],
         |stage| {
@@ -124,7 +124,7 @@ pub(super) const SCENES: &[Scene] = &[
     .healthy(),
     Scene::fault(
         "wide-area",
-        "Thirty clients 30 ms away ask a server now and then; nothing is lost.",
+        "Thirty clients 30 ms away send occasional requests; nothing is lost.",
         &[],
         &[Sign::Sockets("-Htn state established sport = :443", 30)],
         |stage| {

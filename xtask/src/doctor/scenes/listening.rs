@@ -14,7 +14,7 @@ use super::{Scene, Sign};
 pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "accept-queue-full",
-        "A server is stopped; more clients come than its backlog of 16 holds.",
+        "A server is stopped; more clients connect than its backlog of 16 holds.",
         &["accept-queue-overflow"],
         &[Sign::Gains("TcpExtListenOverflows", 5), Sign::Sockets("-Hltn sport = :8080", 1)],
         |stage| {
@@ -46,7 +46,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "accept-queue-filling",
-        "A server accepts nothing; two thirds of its backlog of 90 wait.",
+        "A server accepts nothing; its accept queue (backlog 90) is two thirds full.",
         &["accept-queue-filling"],
         &[Sign::Sockets("-Htn state established sport = :8080", 60)],
         |stage| {
@@ -56,7 +56,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "accept-queue-short",
-        "A server accepts nothing yet; a tenth of its backlog waits.",
+        "A server accepts nothing yet; its accept queue is one tenth full.",
         &["accept-queue-filling", "accept-queue-overflow"],
         &[Sign::Sockets("-Htn state established sport = :8080", 9)],
         |stage| {
@@ -67,7 +67,7 @@ pub(super) const SCENES: &[Scene] = &[
     .near_miss(),
     Scene::fault(
         "given-up-before-accept",
-        "Clients connect, wait in vain to be accepted, and close.",
+        "Clients connect, are never accepted, and close.",
         &["abandoned-before-accept"],
         &[Sign::Sockets("-Htn state close-wait sport = :8080", 20)],
         |stage| {
@@ -77,7 +77,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "syn-queue-full",
-        "Requests of hosts that never answer fill a backlog of 16.",
+        "SYNs of hosts that never answer the SYN-ACK fill a backlog of 16.",
         &["syn-queue-pressure"],
         &[Sign::Gains("TcpExtTCPReqQFullDoCookies", 10), Sign::Sockets("-Htn state syn-recv", 10)],
         |stage| {
@@ -88,7 +88,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "syn-flood",
-        "A hundred hosts ask for connections and never answer.",
+        "A hundred hosts send SYNs and never answer the SYN-ACK.",
         &["syn-flood"],
         &[Sign::Sockets("-Htn state syn-recv", 80)],
         |stage| {
@@ -102,7 +102,7 @@ pub(super) const SCENES: &[Scene] = &[
     .brief(),
     Scene::fault(
         "return-path-filtered",
-        "What two clients ask for arrives; no answer reaches them.",
+        "SYNs of two clients arrive; no SYN-ACK reaches them.",
         &["return-path-filtered"],
         &[Sign::Sockets("-Htn state syn-recv", 20)],
         |stage| {

@@ -41,14 +41,14 @@ pub(super) const SCENES: &[Scene] = &[
     .near_miss(),
     Scene::fault(
         "loss-to-network",
-        "Everything that goes to one network loses 4 of 100 packets.",
+        "All traffic to one network loses 4 of 100 packets.",
         &["retransmits-to-network"],
         &[Sign::Gains("TcpRetransSegs", 50)],
         |stage| bulk(stage, 5, Way { loss: 0.04, ..Way::slow(10) }, Way::slow(10)),
     ),
     Scene::fault(
         "spurious-retransmits",
-        "A path holds one packet in 150 back for much longer than its round trip, and loses nothing.",
+        "A path delays one packet in 150 by much more than its round-trip time, and loses nothing.",
         &["spurious-retransmits"],
         &[Sign::Gains("TcpExtTCPDSACKRecv", 10)],
         |stage| {
@@ -64,7 +64,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "reordering",
-        "A path overtakes: one packet in fifty is 15 ms late.",
+        "A path reorders: one packet in fifty arrives 15 ms late.",
         &["reordering"],
         &[Sign::Gains("TcpExtTCPSACKReorder", 2)],
         |stage| {
@@ -78,7 +78,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "timeouts",
-        "A path loses half of everything: connections stand still in timeouts.",
+        "A path loses half of all packets: connections stall in retransmission timeouts.",
         &["timeout-stalls"],
         &[Sign::Gains("TcpExtTCPTimeouts", 5)],
         |stage| bulk(stage, 4, Way { loss: 0.5, ..Way::slow(10) }, Way::slow(10)),
@@ -86,7 +86,7 @@ pub(super) const SCENES: &[Scene] = &[
     .for_s(4),
     Scene::fault(
         "link-down",
-        "The other end vanishes while data is on its way.",
+        "The peer vanishes while data is in flight.",
         &["connection-dying"],
         &[Sign::Sockets("-Htn state established dport = :80 and tcp.backoff >= 3", 1)],
         |stage| {
@@ -101,7 +101,7 @@ pub(super) const SCENES: &[Scene] = &[
     .brief(),
     Scene::fault(
         "path-queue",
-        "A modem sends a megabyte a second, and holds half of one more.",
+        "A modem sends 1 MB a second and buffers half a megabyte.",
         &["path-queue"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
@@ -114,7 +114,7 @@ pub(super) const SCENES: &[Scene] = &[
     .brief(),
     Scene::fault(
         "device-queue",
-        "The device here sends a megabyte a second and holds four more (tbf).",
+        "The local device sends 1 MB a second and buffers 4 MB (tbf).",
         &["local-queue-holds"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
@@ -127,7 +127,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "jitter",
-        "A path of 4 ms takes up to 160 ms longer by chance.",
+        "A path of 4 ms has random extra delays of up to 160 ms.",
         &["jitter"],
         &[Sign::Sockets("-Htn state established dport = :80", 4)],
         |stage| {
@@ -141,7 +141,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "mtu-black-hole",
-        "A path loses packets longer than 1400 bytes, and tells nobody.",
+        "A path drops packets longer than 1400 bytes without an ICMP error.",
         &["mtu-black-hole"],
         &[Sign::Gains("TcpExtTCPTimeouts", 1), Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
@@ -155,7 +155,7 @@ pub(super) const SCENES: &[Scene] = &[
     .brief(),
     Scene::fault(
         "tiny-segments",
-        "The other end takes segments of 500 bytes.",
+        "The peer advertises an MSS of 500 bytes.",
         &["tiny-segments"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
@@ -193,7 +193,7 @@ pub(super) const SCENES: &[Scene] = &[
     .for_s(5),
     Scene::fault(
         "options-stripped",
-        "A middlebox takes SACK and timestamps out of what goes to one of two ports.",
+        "A middlebox strips SACK and timestamps from connections to one of two ports.",
         &["options-stripped"],
         &[Sign::Sockets("-Htn state established dport = :81", 2)],
         |stage| {
@@ -219,7 +219,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "window-not-scaled",
-        "A middlebox takes window scaling out; a transfer over 40 ms is held to 64 KiB.",
+        "A middlebox strips window scaling; a transfer over 40 ms is limited to a window of 64 KiB.",
         &["window-not-scaled"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
@@ -231,7 +231,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "fast-open-blocked",
-        "A middlebox loses what begins with data (Fast Open).",
+        "A middlebox drops SYNs with data (Fast Open).",
         &["fast-open-blocked"],
         &[Sign::Gains("TcpExtTCPFastOpenActiveFail", 1)],
         |stage| {

@@ -37,7 +37,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "received-dropped",
-        "A program makes its receive buffer small after it promised more, and reads nothing.",
+        "A program shrinks its receive buffer after it advertised a larger window, and reads nothing.",
         &["received-data-dropped"],
         &[Sign::Gains("TcpExtTCPRcvQDrop", 3)],
         |stage| {
@@ -50,7 +50,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "receive-queue-collapsed",
-        "Small segments make the kernel copy what waits together, again and again.",
+        "Small segments make the kernel collapse the receive queue repeatedly.",
         &["receive-queue-collapsed"],
         &[Sign::Gains("TcpExtTCPRcvCollapsed", 1)],
         |stage| {
@@ -63,7 +63,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "arrives-out-of-order",
-        "One packet in thirty comes 15 ms late, behind those that were sent after it.",
+        "One packet in thirty arrives 15 ms late, after packets that were sent later.",
         &["arrives-out-of-order"],
         &[Sign::Gains("TcpExtTCPOFOQueue", 30)],
         |stage| {
@@ -89,7 +89,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "receive-buffer-oversized",
-        "Megabytes wait in a buffer where kilobytes would do.",
+        "Megabytes are queued in a buffer where kilobytes would be enough.",
         &["receive-buffer-oversized"],
         &[Sign::Sockets("-Htn state established sport = :80", 1)],
         |stage| {
@@ -128,7 +128,7 @@ pub(super) const SCENES: &[Scene] = &[
     .near_miss(),
     Scene::fault(
         "udp-to-no-one",
-        "Datagrams come to a port that nobody has.",
+        "Datagrams arrive for a port to which no socket is bound.",
         &["datagrams-to-no-one"],
         &[Sign::Gains("UdpNoPorts", 20)],
         |stage| stage.here("udp-send 127.0.0.1:514 every=10").map(|_| ()),
@@ -148,7 +148,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "unix-backlog-short",
-        "A unix server accepts nothing yet; two wait where 64 may.",
+        "A unix server accepts nothing yet; two connections wait in a backlog of 64.",
         &["unix-backlog-full"],
         &[Sign::Sockets("-Hlx", 1)],
         |stage| {
@@ -160,14 +160,14 @@ pub(super) const SCENES: &[Scene] = &[
     .near_miss(),
     Scene::fault(
         "netlink-overrun",
-        "A program does not read what the kernel tells it.",
+        "A program does not read its netlink socket.",
         &["reader-overrun"],
         &[Sign::Sockets("-HaA netlink", 2)],
         |stage| stage.here("netlink x").map(|_| ()),
     ),
     Scene::fault(
         "packet-overrun",
-        "A capture does not keep up.",
+        "A packet capture does not keep up.",
         &["reader-overrun"],
         &[Sign::Sockets("-H0", 1)],
         |stage| {

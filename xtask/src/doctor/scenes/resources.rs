@@ -8,7 +8,7 @@ use super::{Scene, Sign};
 pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "ports-exhausted",
-        "95 of 100 ports towards a server are in use.",
+        "95 of 100 ephemeral ports to a server are in use.",
         &["ports-exhausted"],
         &[Sign::Sockets("-Htn state established dport = :5432", 95)],
         |stage| {
@@ -20,7 +20,7 @@ pub(super) const SCENES: &[Scene] = &[
     .brief(),
     Scene::fault(
         "ports-half-used",
-        "Half of the ports towards a server are in use.",
+        "Half of the ephemeral ports to a server are in use.",
         &["ports-exhausted", "ports-will-run-out"],
         &[Sign::Sockets("-Htn state established dport = :5432", 50)],
         |stage| {
@@ -32,7 +32,7 @@ pub(super) const SCENES: &[Scene] = &[
     .near_miss(),
     Scene::fault(
         "ports-run-out",
-        "Fifty connections a second leave TIME-WAIT behind, and there are 2000 ports.",
+        "Fifty connections a second leave TIME-WAIT sockets; there are 2000 ephemeral ports.",
         &["ports-will-run-out"],
         &[Sign::Gains("TcpActiveOpens", 60)],
         |stage| {
@@ -56,7 +56,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "time-wait-full",
-        "The table of TIME-WAIT holds 64; connections end much more often.",
+        "The TIME-WAIT table holds only 64 sockets; far more connections end.",
         &["time-wait-table-full"],
         &[Sign::Gains("TcpExtTCPTimeWaitOverflow", 10)],
         |stage| {
@@ -70,7 +70,7 @@ pub(super) const SCENES: &[Scene] = &[
     .brief(),
     Scene::fault(
         "not-reused",
-        "A client makes 250 connections a second, each for one question.",
+        "A client makes 250 connections a second, each for one request.",
         &["connections-not-reused"],
         &[Sign::Gains("TcpActiveOpens", 150)],
         |stage| {
@@ -99,7 +99,7 @@ pub(super) const SCENES: &[Scene] = &[
     .brief(),
     Scene::fault(
         "peer-gone",
-        "Clients on this host closed; their ends are gone, the server's are not.",
+        "Clients on this host closed their sockets; the server has not closed its own.",
         &["peer-gone"],
         &[Sign::Sockets("-Htn state close-wait sport = :80", 5)],
         |stage| {
@@ -112,7 +112,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "half-closed",
-        "Twenty connections were closed here, and the other end keeps them.",
+        "Twenty connections were closed locally; the peer keeps its side open.",
         &["half-closed-by-peer"],
         &[Sign::Sockets("-Htn state fin-wait-2 dport = :80", 20)],
         |stage| {
@@ -143,7 +143,7 @@ pub(super) const SCENES: &[Scene] = &[
     .for_s(4),
     Scene::fault(
         "files-run-out",
-        "A server may open 100 files and has 97 of them.",
+        "A server with a limit of 100 open files has 97 open.",
         &["file-descriptors"],
         &[Sign::Sockets("-Htn state established sport = :80", 80)],
         |stage| {
@@ -156,7 +156,7 @@ pub(super) const SCENES: &[Scene] = &[
     .brief(),
     Scene::fault(
         "files-enough",
-        "A server may open 200 files and has half of them.",
+        "A server with a limit of 200 open files has half of them open.",
         &["file-descriptors"],
         &[Sign::Sockets("-Htn state established sport = :80", 90)],
         |stage| {
@@ -183,7 +183,7 @@ pub(super) const SCENES: &[Scene] = &[
     .near_miss(),
     Scene::fault(
         "aborts",
-        "A server closes connections without reading what came.",
+        "A server closes connections without reading the received data.",
         &["aborts"],
         &[Sign::Gains("TcpExtTCPAbortOnClose", 20)],
         |stage| {
@@ -195,7 +195,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "seen-by-nobody",
-        "Who looks has no privilege: holders and ends of sockets are hidden.",
+        "The doctor runs without privileges: processes and closings of sockets are hidden.",
         &["cannot-see"],
         &[Sign::Sockets("-Htn state established sport = :80", 4)],
         |stage| {

@@ -9,7 +9,7 @@ use super::{Scene, Sign};
 pub(super) const SCENES: &[Scene] = &[
     Scene::fault(
         "application-limited",
-        "A program sends 200 kB a second where much more would go.",
+        "A program sends 200 kB a second on a path with much more bandwidth.",
         &["application-limited"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
@@ -22,14 +22,14 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "network-limited",
-        "A path lets two megabytes a second through, and holds 60 kB.",
+        "A path forwards 2 MB a second and buffers 60 kB.",
         &["network-limited"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| bulk(stage, 1, Way { rate: Some((2 * MEGABYTE, 60_000)), ..Way::slow(10) }, Way::slow(10)),
     ),
     Scene::fault(
         "slow-receiver",
-        "The other end reads a megabyte a second into a small buffer.",
+        "The peer reads 1 MB a second and has a small receive buffer.",
         &["receiver-limited"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
@@ -43,7 +43,7 @@ pub(super) const SCENES: &[Scene] = &[
     .brief(),
     Scene::fault(
         "zero-window",
-        "The other end has not read for seconds: its window is closed.",
+        "The peer has not read for seconds: its window is zero.",
         &["zero-window"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
@@ -57,7 +57,7 @@ pub(super) const SCENES: &[Scene] = &[
     .brief(),
     Scene::fault(
         "asleep-and-nothing-to-send",
-        "The other end reads nothing, and has room for all that was sent.",
+        "The peer reads nothing, but its receive buffer holds all sent data.",
         &["zero-window", "receiver-limited", "unsent-backlog"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
@@ -84,7 +84,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "small-receive-buffer",
-        "The other end set a receive buffer of 20 kB; the path takes 60 ms.",
+        "The peer set a receive buffer of 20 kB; the path takes 60 ms.",
         &["receiver-limited"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
@@ -97,7 +97,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "idle-restart",
-        "A connection sends much, then a little now and then: each time it starts slowly.",
+        "A connection is idle between bursts, so each burst begins in slow start.",
         &["idle-restart"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
@@ -110,7 +110,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "unsent-backlog",
-        "A program writes far ahead of a path of 200 kB a second.",
+        "A program writes much faster than its path of 200 kB a second.",
         &["unsent-backlog"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
@@ -123,7 +123,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "pacing-cap",
-        "A program holds itself to 500 kB a second (SO_MAX_PACING_RATE).",
+        "A program limits itself to 500 kB a second (SO_MAX_PACING_RATE).",
         &["pacing-cap"],
         &[Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {
@@ -136,7 +136,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "congestion-controls-mixed",
-        "A service's connections use one or another congestion control.",
+        "Connections of one service use different congestion controls.",
         &["congestion-control-mixed"],
         &[Sign::Sockets("-Htn state established sport = :80", 24)],
         |stage| {
@@ -163,7 +163,7 @@ pub(super) const SCENES: &[Scene] = &[
     ),
     Scene::fault(
         "mptcp-fell-back",
-        "An MPTCP client talks to a server that only has TCP.",
+        "An MPTCP client connects to a server that supports only TCP.",
         &["fallback"],
         &[Sign::Gains("MPTcpExtMPCurrEstab", 0), Sign::Sockets("-Htn state established dport = :80", 1)],
         |stage| {

@@ -83,15 +83,15 @@ pub(super) fn args() -> [Arg; 3] {
     [
         Arg::new("batch")
             .long("batch")
-            .help("Print one frame after the other even on a terminal, as into a pipe")
+            .help("Print frames one after another even on a terminal, as in a pipe")
             .action(clap::ArgAction::SetTrue)
             .help_heading(heading),
         Arg::new("theme")
             .long("theme")
             .value_name("THEME")
             .help(
-                "Colours for this background, or none; auto uses NO_COLOR, COLORFGBG and the terminal's \
-                answer",
+                "Colours for a dark or light background, or none; auto uses NO_COLOR, COLORFGBG and the \
+                 terminal's reply",
             )
             .value_parser(PossibleValuesParser::new([
                 PossibleValue::new("auto"),
@@ -168,7 +168,7 @@ pub(super) fn run(matches: &ArgMatches, asked: &Asked, selected: Selected) -> Re
     }
     if let Err(error) = input::start(&events) {
         terminal::restore();
-        return Err(End::unseen(format!("keys and signals cannot be waited for: {error}")));
+        return Err(End::unseen(format!("cannot receive keys and signals: {error}")));
     }
     let mut live = Live {
         state,
@@ -313,7 +313,7 @@ impl Live {
             Action::Copy(text) => self.screen.copy(&text)?,
             Action::CopyJson(row) => {
                 let text = save::json(self.state.shot(), row);
-                self.state.say(&format!("asked the terminal to copy: {text}"));
+                self.state.say(&format!("sent to the terminal's clipboard: {text}"));
                 self.screen.copy(&text)?;
             }
             Action::Read => {
@@ -480,7 +480,7 @@ fn kill(table: sockdiag::Table, id: Id) -> String {
     });
     match (outcome, verdict) {
         (Err(error), _) => format!("the socket was not killed: {error}"),
-        (Ok(_), Verdict::Destroyed) => "it was killed".to_owned(),
+        (Ok(_), Verdict::Destroyed) => "the socket was killed".to_owned(),
         (Ok(_), verdict) => format!("the socket was not killed: {verdict}"),
     }
 }

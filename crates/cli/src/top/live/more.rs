@@ -56,13 +56,12 @@ pub(super) fn more(table: Table, id: Id, netns: Option<&OsString>) -> More {
         ControlFlow::Break(())
     });
     if let Err(error) = outcome {
-        more.said = format!("details cannot be looked up: {error}");
+        more.said = format!("cannot look up details: {error}");
         return more;
     }
     let Some((inode, netns_inode)) = peer else {
         if is_connected {
-            "the other end is not in the network namespaces that are shown (--netns)"
-                .clone_into(&mut more.said);
+            "the peer is not in the selected network namespaces (--netns)".clone_into(&mut more.said);
         }
         return more;
     };
@@ -74,9 +73,9 @@ pub(super) fn more(table: Table, id: Id, netns: Option<&OsString>) -> More {
         ControlFlow::Break(())
     });
     if let Err(error) = outcome {
-        more.said = format!("the other end cannot be looked up: {error}");
+        more.said = format!("cannot look up the peer: {error}");
     } else if more.peer.is_empty() {
-        "the other end is gone".clone_into(&mut more.said);
+        "the peer is gone".clone_into(&mut more.said);
     }
     more
 }

@@ -204,7 +204,7 @@ impl Poller {
         };
         match self.found.as_ref().and_then(rounds::Desk::known) {
             Some(Ok(known)) => gather.found = Some(known),
-            Some(Err(why)) => gather.said.push(format!("the doctor cannot look: {why}")),
+            Some(Err(why)) => gather.said.push(format!("the doctor failed: {why}")),
             None => {}
         }
         let frame = match self.observer.look(&mut gather) {
@@ -242,10 +242,10 @@ impl Poller {
         self.lost += frame.lost;
         let mut unseen = Vec::new();
         if self.lost > 0 {
-            unseen.push(format!("{} sockets ended unseen", self.lost));
+            unseen.push(format!("{} sockets closed unreported", self.lost));
         }
         if took > self.interval {
-            unseen.push(format!("a look took {:.1}s, longer than the interval", took.as_secs_f64()));
+            unseen.push(format!("a poll took {:.1}s, longer than the interval", took.as_secs_f64()));
         }
         unseen.extend(self.said.iter().map(|(text, _)| sockdiag_screen::clean(text)));
         Head {

@@ -29,7 +29,7 @@ pub(super) fn save(shot: &Shot, rows: Vec<usize>, columns: &[String]) -> String 
             }
         }
     }
-    format!("there are files sockdiag-top-{time}-*.jsonl already")
+    format!("cannot save: the files sockdiag-top-{time}-*.jsonl already exist")
 }
 
 /// All columns of a row, as a JSON object.

@@ -29,7 +29,7 @@ impl Parser<'_> {
         };
         let expected = match &mended {
             Some(_) if is_state(&wrong) => {
-                "a condition: states come before it, as words of their own outside quotes".to_owned()
+                "a condition; state words come before it, as separate arguments outside quotes".to_owned()
             }
             Some(_) => "blanks around operators and brackets".to_owned(),
             None => expected,
@@ -42,8 +42,11 @@ impl Parser<'_> {
             FilterError::Host(Some(HostError::Address(word))) if self.latest.is_none() => {
                 let known = std::str::from_utf8(word).ok().map(|name| (name, self.ctx.catalog.named(name)));
                 return match known {
-                    Some((_, Ok(named))) => format!("an operator behind the field {}", named.field.name),
-                    Some((_, Err(wrong @ NameError::Ambiguous { .. }))) => format!("one field: {wrong}"),
+                    Some((_, Ok(named))) => format!("an operator after the field {}", named.field.name),
+                    Some((_, Err(wrong @ NameError::Ambiguous { .. }))) => format!(
+                        "an unambiguous field: \
+                        {wrong}"
+                    ),
                     Some((_, Err(NameError::Unknown { alike, .. }))) if !alike.is_empty() => {
                         format!("a condition; is it {}?", alike.join(", "))
                     }
@@ -82,7 +85,10 @@ impl Parser<'_> {
                 Mismatch::Several => "one value",
                 Mismatch::Unit(_) => "a value, or a field of the same unit",
                 Mismatch::Never => {
-                    return format!("what not every socket has; \"not {field} = *\" finds those without");
+                    return format!(
+                        "a value that not every socket has; \"not {field} = *\" finds sockets \
+                        without the field"
+                    );
                 }
                 Mismatch::Absent => "a value, or quotes around it",
                 Mismatch::Quote => "a closing quote",
@@ -90,7 +96,7 @@ impl Parser<'_> {
                 Mismatch::Reserved => "a value",
                 Mismatch::Parts(parts) => return parts.join("/"),
             },
-            FilterError::NotReported { by: Reporter::Tables, .. } => "a field of the sockets that are listed",
+            FilterError::NotReported { by: Reporter::Tables, .. } => "a field that the listed sockets report",
             FilterError::NotReported { by: Reporter::Namespaces, .. } => "--netns",
             FilterError::LineTooLong => "lines of less than 1023 bytes",
             FilterError::InvalidLine => "text",

@@ -426,8 +426,8 @@ mod tests {
         let [notice @ Notice::HolderProgramRejected { .. }] = &notices[..] else { panic!("{notices:?}") };
         assert_eq!(
             notice.to_string(),
-            "processes are searched for in /proc: the kernel does not load the program: Permission denied \
-             (invalid read from stack R10 off=8 size=8)"
+            "processes are looked up in /proc instead of with BPF: the kernel refused to load the BPF \
+             program: Permission denied (invalid read from stack R10 off=8 size=8)"
         );
         both.complete = false;
         both.map_all();

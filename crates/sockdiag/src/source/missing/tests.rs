@@ -212,6 +212,6 @@ fn bound_and_idle_sockets_came_with_a_release() {
     let notice = Notice::Missing { title: "bound, idle TCP", why: Missing::Since("Linux 6.8") };
     assert_eq!(
         notice.to_string(),
-        "this kernel has no support for listing bound, idle TCP sockets: that came with Linux 6.8"
+        "this kernel has no support for listing bound, idle TCP sockets: it was added in Linux 6.8"
     );
 }

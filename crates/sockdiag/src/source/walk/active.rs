@@ -210,7 +210,7 @@ impl State {
     ) -> Result<(), Failed> {
         can_tell(query)?;
         if query.programs.modern.is_some() || query.programs.classic.is_some() {
-            return Err(NoWalk::Dearer("the kernel filters").into());
+            return Err(NoWalk::Dearer("the kernel evaluates the filter").into());
         }
         let ask = asked(query);
         let walker = if let Some(walker) = self.walker.take().filter(|walker| walker.ask == ask) {

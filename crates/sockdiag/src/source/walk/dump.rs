@@ -143,7 +143,7 @@ pub(in crate::source) fn prepare(query: &Query, access: &mut Access) -> Result<(
 /// Whether a walk can answer the query.
 pub(super) fn can_tell(query: &Query) -> Result<(), NoWalk> {
     if query.table.protocol() != IPPROTO_TCP {
-        return Err(NoWalk::Asked("sockets of other tables than TCP"));
+        return Err(NoWalk::Asked("sockets of tables other than TCP"));
     }
     if query.storages != Storages::None {
         return Err(NoWalk::Asked("values of BPF maps"));
@@ -420,10 +420,10 @@ impl From<Refused> for NoWalk {
                 NoIterator::Types { what: lacks.to_string() }
             }
             Refused::Unfit(Unfit::Unknown) => {
-                NoIterator::Types { what: "the kernel tells more in tcp_info than is known".to_owned() }
+                NoIterator::Types { what: "the kernel's tcp_info has unknown members".to_owned() }
             }
             Refused::Unfit(Unfit::NoTicks) => {
-                NoIterator::Types { what: "the kernel's clock does not tell its ticks".to_owned() }
+                NoIterator::Types { what: "the kernel's tick rate is unknown".to_owned() }
             }
             Refused::Program(error) => NoIterator::Types { what: error.to_string() },
             Refused::Call(SHARING, Errno::PERM) | Refused::Load(LoadError { errno: Errno::PERM, .. }) => {
@@ -434,7 +434,7 @@ impl From<Refused> for NoWalk {
             }
             Refused::Call(what, errno) => NoIterator::Call { what, errno: errno.raw_os_error() },
             Refused::NoTable => {
-                NoIterator::Types { what: "the kernel's tables are not where they are looked for".to_owned() }
+                NoIterator::Types { what: "the kernel's socket tables were not found".to_owned() }
             }
             Refused::Bucket => return Self::Table,
         })

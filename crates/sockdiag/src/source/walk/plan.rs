@@ -19,7 +19,7 @@ use crate::source::contract::Query;
 /// With fewer sockets than this, a dump costs less than loading a program.
 const FEW: u64 = 25_000;
 /// The reason not to try a walk that was refused before.
-const REFUSED: &str = "this kernel refused a walk before";
+const REFUSED: &str = "this kernel refused an earlier walk";
 /// How much of a file of counters is read.
 const LONGEST: u64 = 16 << 10;
 
@@ -50,10 +50,10 @@ pub(in crate::source) fn pays(query: &Query, access: &mut Access) -> Result<(), 
         return can;
     }
     if query.programs.modern.is_some() || query.programs.classic.is_some() {
-        return Err(NoWalk::Dearer("the kernel filters"));
+        return Err(NoWalk::Dearer("the kernel evaluates the filter"));
     }
     if is_about_listeners(query) {
-        return Err(NoWalk::Dearer("a dump of listeners passes over connections"));
+        return Err(NoWalk::Dearer("a dump of listeners skips connections"));
     }
     let sockets = access.sockets().unwrap_or_else(|| counted(access));
     access.keep_sockets(sockets);
