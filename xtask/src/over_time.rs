@@ -36,8 +36,8 @@ Measure what sockdiag costs over time, and fail above the limits: a frame of
 top, doctor and watch 15 MiB and 100 bytes a socket; watch on 1,000 idle sockets, and wait, half a
 per cent of a core, with nothing written; a listener seen within 20 ms in 99 of
 100 races of bind and listen, without a connection to it.  With one socket in a hundred
-used every second a frame of `top --limit 20` takes 0.25 of a dump, with who holds
-them 0.4; from half a million sockets on 0.15 and 0.2.
+used every second a frame of `top --limit 20` takes 0.25 of a dump, with processes too;
+from half a million sockets on 0.15.
 --runs R         runs of each kind, in turns (5)
 --sockets N      sockets of the frames (100000)
 --seconds S      how long to watch and to wait (60)
@@ -141,7 +141,7 @@ const KINDS: [Kind; 2] = [
     Kind { name: "top", words: "", dump: DUMP, shows_all: true },
 ];
 
-/// A whole run of the doctor: two looks or more.
+/// A whole run of the doctor: two samples or more.
 const DOCTOR: &str = "doctor --for 2s";
 
 /// The results of a kind: processor time in seconds, and the greatest resident size.

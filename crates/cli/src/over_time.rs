@@ -287,7 +287,7 @@ impl Told {
         self.text(failure.to_string());
     }
 
-    /// Prints what is unknown about sockets that opened and closed between two looks.
+    /// Prints what is unknown about sockets that opened and closed between two samples.
     pub(crate) fn unheld(&mut self, frame: &Frame) {
         const SEEN: &str = "sockets that open and close between two polls are seen only when they end, \
                             without their processes";

@@ -480,7 +480,7 @@ impl Doctor {
             let why = if window > 0.0 && self.seconds.is_none_or(|seconds| seconds < window) {
                 format!("it needs a window of {} s", amount::digits(window))
             } else if rule.rule.looks > 1 && self.seconds.is_none() {
-                "it needs two looks".to_owned()
+                "it needs two samples".to_owned()
             } else if !rule.tables().is_empty() && !rule.tables().intersects(tables) {
                 "none of its tables was read".to_owned()
             } else if rule.rule.subject == Subject::Namespace && !has_readings {

@@ -73,8 +73,8 @@ fn thresholds(rule: &Rule) -> Vec<(String, String, String, String)> {
 fn takes(rule: &Rule) -> String {
     let mut text = match rule.looks {
         1 => "one look".to_owned(),
-        2 => "two looks".to_owned(),
-        _ => "two looks, and a third at each suspect".to_owned(),
+        2 => "two samples".to_owned(),
+        _ => "two samples, and a third at each suspect".to_owned(),
     };
     if rule.window_s > 0.0 {
         let _ = write!(text, " over at least {} s", rule.window_s);

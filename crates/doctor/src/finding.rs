@@ -19,7 +19,7 @@ pub struct Evidence {
     pub text: String,
     /// The number, in the field's own unit.
     pub number: Option<f64>,
-    /// Its possible error, if it compares two looks.
+    /// Its possible error, if it compares two samples.
     pub error: Option<f64>,
     /// Its unit.
     pub unit: Unit,

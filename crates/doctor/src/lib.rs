@@ -7,7 +7,7 @@
 //! ([`built_in`]) are in files of the same format as those that users write
 //! ([`read`]), and are checked by the same code.
 //!
-//! The [`Doctor`] receives the rows of two looks: it [learns](Doctor::learn) from the
+//! The [`Doctor`] receives the rows of two samples: it [learns](Doctor::learn) from the
 //! first how sockets relate to each other, and [judges](Doctor::judge) the second.
 //! It may ask for a third look at [suspects](Doctor::suspects).  What it
 //! [finds](Doctor::findings) is ranked, and consequences are reported with their

@@ -1,7 +1,7 @@
 //! Groups rows with a common value: their number and their totals.
 //!
 //! Amounts are added; for other fields the largest value is shown.  A socket that ended some
-//! looks ago still belongs to its group, but its changes between two looks do not count again:
+//! looks ago still belongs to its group, but its changes between two samples do not count again:
 //! they were counted at the look when it ended.
 
 use std::collections::HashMap;
@@ -35,7 +35,7 @@ pub(crate) struct Group {
 struct Kind {
     is_number: bool,
     adds: bool,
-    /// Whether the column compares two looks.
+    /// Whether the column compares two samples.
     is_of_two: bool,
 }
 

@@ -72,7 +72,7 @@ impl Numbers for Counted {
     }
 }
 
-/// Passes the rows of the first two looks to the doctor.
+/// Passes the rows of the first two samples to the doctor.
 struct Looking<'d> {
     doctor: &'d mut Doctor,
     /// Whether this is the first look.

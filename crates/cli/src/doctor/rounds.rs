@@ -1,7 +1,7 @@
 //! The doctor behind `top`: a thread that looks repeatedly and lends its latest findings to
 //! the rows on the screen.
 //!
-//! Each look ends one round and begins the next, since rules compare two looks.  The thread
+//! Each look ends one round and begins the next, since rules compare two samples.  The thread
 //! ignores the user's filter, and looks at intervals long enough for rules to judge; frames
 //! in between show the findings of the last round.
 //!

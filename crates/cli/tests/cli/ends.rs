@@ -1,6 +1,6 @@
 //! How sockets end, as `sockdiag watch` reports it.
 //!
-//! All sockets here open and close between two looks, so the kernel's report of the end, and
+//! All sockets here open and close between two samples, so the kernel's report of the end, and
 //! what remains afterwards, is the only evidence.
 
 use std::io::{Read as _, Write as _};

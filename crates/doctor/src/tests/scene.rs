@@ -1,4 +1,4 @@
-//! Scenes: sockets and counters at two looks and a third, written as text.
+//! Scenes: sockets and counters in two samples and a third, written as text.
 //!
 //! ```text
 //! tcp established 10.0.0.1:40000 10.0.0.2:80 tcpi_rtt=900 drops=3>40 *20 vary=rport

@@ -143,7 +143,7 @@ fn what_cannot_be_judged_is_told_with_the_reason() {
     let mut without = Doctor::of(&Catalog::extended(), rules());
     without.judge_others(&[], &[]);
     let not_judged = without.not_judged(TableSet::ALL, false);
-    assert!(not_judged.iter().any(|left| left.id == "retransmits" && left.why == "it needs two looks"));
+    assert!(not_judged.iter().any(|left| left.id == "retransmits" && left.why == "it needs two samples"));
 }
 
 #[test]

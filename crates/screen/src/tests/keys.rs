@@ -89,7 +89,7 @@ fn what_ended_stays_some_looks() {
     let gone = |state: &State| {
         state.shot().entries().iter().filter(|entry| matches!(entry.mark, Mark::Gone(_))).count()
     };
-    assert_eq!(gone(&state), 6, "those of two looks");
+    assert_eq!(gone(&state), 6, "those of two samples");
     let mut had = Vec::new();
     for number in 2..8 {
         let rest = made(30).filter(|made| !matches!(made.mark, Mark::Gone(_)));

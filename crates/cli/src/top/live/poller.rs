@@ -22,7 +22,7 @@ use crate::over_time;
 
 /// How long an ended socket stays in the list.
 const STAY: Duration = Duration::from_secs(5);
-/// The shortest time between two looks: rates over a shorter time are unreliable.
+/// The shortest time between two samples: rates over a shorter time are unreliable.
 const NEAREST: Duration = Duration::from_millis(250);
 /// Up to this number of sockets, everything that any preset shows is kept, so that it is
 /// available when needed, for past looks, too.
