@@ -246,7 +246,7 @@ fn tables(rule: &Rule, reader: &Reader<'_>) -> Result<TableSet, RuleError> {
     for word in &rule.tables {
         let named = TableSet::by_name(word.get_ref().as_bytes());
         let named = named.ok_or_else(|| {
-            reader.wrong("tables", word.span(), format!("\"{}\" is no table of sockets", word.get_ref()))
+            reader.wrong("tables", word.span(), format!("\"{}\" is not a table of sockets", word.get_ref()))
         })?;
         tables = tables.union(named);
     }
@@ -268,7 +268,7 @@ fn states(rule: &Rule, reader: &Reader<'_>) -> Result<StateSet, RuleError> {
     for word in &rule.states {
         let named = StateSet::by_word(word.get_ref().as_bytes());
         let named = named.ok_or_else(|| {
-            reader.wrong("states", word.span(), format!("\"{}\" is no state", word.get_ref()))
+            reader.wrong("states", word.span(), format!("\"{}\" is not a state", word.get_ref()))
         })?;
         states = states.union(named);
     }

@@ -66,7 +66,7 @@ impl Aggregate {
     fn new(catalog: &Catalog, how: How, name: &str) -> Result<Self, String> {
         let choice = Choice::new(catalog, name).map_err(|error| error.to_string())?;
         if how != How::Distinct && !choice.is_number() {
-            return Err(format!("{name} is no number"));
+            return Err(format!("{name} is not a number"));
         }
         let error = error_of(catalog, &choice);
         Ok(Self { how, choice, error })
@@ -148,7 +148,7 @@ impl Quantity {
         let (how, field) = word
             .split_once('(')
             .and_then(|(how, field)| Some((how, field.strip_suffix(')')?)))
-            .ok_or_else(|| format!("\"{word}\" is no number, count, seconds or AGGREGATE(FIELD)"))?;
+            .ok_or_else(|| format!("\"{word}\" is not a number, count, seconds or AGGREGATE(FIELD)"))?;
         let how = HOWS.iter().find(|(name, _)| *name == how).map(|(_, how)| *how).ok_or_else(|| {
             let known: Vec<&str> = HOWS.iter().map(|(name, _)| *name).collect();
             format!("\"{how}\" is none of {}", known.join(", "))
@@ -328,7 +328,7 @@ impl Bound {
             .iter()
             .find_map(|(sign, order)| Some((*order, text.strip_prefix(sign)?)))
             .ok_or_else(|| format!("\"{text}\" does not begin with >, >=, < or <="))?;
-        let number: f64 = rest.trim().parse().map_err(|_| format!("\"{}\" is no number", rest.trim()))?;
+        let number: f64 = rest.trim().parse().map_err(|_| format!("\"{}\" is not a number", rest.trim()))?;
         if number.is_finite() { Ok(Self { order, number }) } else { Err("it has no end".to_owned()) }
     }
 
@@ -424,7 +424,7 @@ mod tests {
             ("count count", "\"count\" is not expected"),
             ("most(rtt)", "none of value, sum, max"),
             ("sum(nothing.such)", "nothing.such"),
-            ("sum(local.addr)", "no number"),
+            ("sum(local.addr)", "not a number"),
             ("rtt", "AGGREGATE(FIELD)"),
         ] {
             let error = parse(text).map(|_| ()).expect_err(text);

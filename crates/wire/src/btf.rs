@@ -283,7 +283,7 @@ impl<'a> Btf<'a> {
     #[inline]
     pub fn string_is(self, offset: u32, name: &[u8]) -> bool {
         let from = self.strings.get(offset as usize..).unwrap_or_default();
-        // Most other names differ in length, which this one byte shows.
+        // The terminating NUL first: most other names differ in length, so this byte rules them out.
         match from.get(name.len()) {
             Some(0) => from.starts_with(name),
             Some(_) => false,

@@ -261,7 +261,7 @@ const FEW: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub struct InetAttrs<'a> {
     bytes: &'a [u8],
-    /// A bit for each kind that was sent.
+    /// A bit for each kind of attribute in the message.
     sent: u32,
     /// Empty if there are at most [`FEW`] bytes of attributes, which are searched instead.
     offsets: Offsets,

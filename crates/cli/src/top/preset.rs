@@ -42,7 +42,7 @@ pub(super) const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "latency",
-        doc: "round-trip times, and the part spent in queues; for packets, not for requests and responses",
+        doc: "round-trip times of packets and how much of each is queueing delay (not times of requests)",
         // Round trips of an idle connection are as old as its last data.
         fields: "rtt,rttvar,min_rtt,queue,idle",
         sort: "-rtt",

@@ -95,7 +95,7 @@ pub enum Mismatch {
     User,
     /// No service has this name.
     Service,
-    /// No host has this name; patterns cannot be resolved.
+    /// No host has this name.  A pattern is never looked up, so it gives this error, too.
     Host,
     /// The field is never longer than this many bytes.
     Long(usize),

@@ -160,8 +160,9 @@ impl std::error::Error for EnterError {}
 /// Moves the calling thread into the network namespace `name`: a name, a path
 /// or `pid:N`.
 ///
-/// If a file of `/etc/netns/NAME` cannot be mounted over its namesake in `/etc`, a notice
-/// is given and the file is skipped; a namespace without a name has no such files.
+/// If a file in `/etc/netns/NAME` cannot be mounted over the file of the same name in `/etc`,
+/// a notice is given and the file is skipped.  A namespace that was not named (a path, a
+/// process) has no such files.
 ///
 /// # Errors
 /// The error of the step that failed.

@@ -177,7 +177,7 @@ impl Used {
                 self.connect(random.usize(..2));
             }
             _ => {
-                // Enough to close windows.
+                // Writes enough to fill the peer's receive window.
                 while end.write(&[7; 10_000]).is_ok_and(|written| written > 0) && random.u32(..4) > 0 {}
             }
         }

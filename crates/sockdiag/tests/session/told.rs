@@ -216,7 +216,7 @@ fn ports_in_use_are_counted_by_where_they_lead() {
         let both = Sockets::of(&[Table::Tcp]).netns(format!("{first},{second}"));
         assert_eq!(of(&both, &there.1.0), Some(0.01));
         assert_eq!(of(&both, &pairs[0].0), Some(0.1));
-        // Each poll counts anew.
+        // Each poll counts the used ports from scratch.
         let mut session = here.reading(["ports.used_share"]).open().expect("a question");
         let (before, _) = super::poll(&mut session);
         drop(pairs.pop());

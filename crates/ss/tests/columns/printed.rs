@@ -56,7 +56,7 @@ fn of_json(prefix: &str, object: &serde_json::Map<String, Value>, conditions: &m
             continue;
         }
         match name.strip_suffix("_hex") {
-            // The raw bytes of a text that is not valid in a string.
+            // A text that is not valid UTF-8 is written as its raw bytes, under the `_hex` key.
             Some(name) => of_hex(name, value, conditions),
             None if object.contains_key(&format!("{key}_hex")) => {}
             None => of_value(&name, value, conditions),

@@ -128,7 +128,7 @@ pub(super) const SCENES: &[Scene] = &[
     .brief(),
     Scene::fault(
         "handshakes-lose",
-        "A third of all packets to a server is lost; connections are short.",
+        "A third of all packets to a server are lost; connections are short-lived.",
         &["handshake-loss"],
         &[Sign::Gains("TcpExtTCPSynRetrans", 5), Sign::Gains("TcpActiveOpens", 40)],
         |stage| {
