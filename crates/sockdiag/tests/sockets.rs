@@ -139,7 +139,7 @@ fn filters_hold_together_and_none_reaches_into_another() {
     let reaching = of_server.clone().filter("sport = :1 or sport >= :0");
     assert_eq!(found(&reaching), [server_port; 2]);
     let text = of_server.clone().filter("sport = :1 ) or ( sport >= :0").collect().unwrap_err().to_string();
-    assert!(text.starts_with("the filter cannot be read\n") && text.contains('^'), "{text}");
+    assert!(text.starts_with("syntax error in the filter\n") && text.contains('^'), "{text}");
     let wrong = question.clone().filter("dst 300.1.1.1").collect().unwrap_err();
     assert!(matches!(wrong, AskError::Filter(_)), "{wrong}");
     assert_eq!(found(&question.order("-local.port").limit(1)), [server_port.max(client_port)]);

@@ -180,5 +180,5 @@ fn what_overflows_is_reported_and_the_rest_is_shown() {
     }
     assert!(asleep.cookies.iter().any(|cookie| !shown.contains_key(cookie)), "the queue held all");
     assert!(shown.values().all(|count| *count == 1), "a socket was shown twice");
-    assert!(errors.contains("ss: the receive queue overflowed 1 time,"), "{errors}");
+    assert!(errors.contains("ss: the netlink receive queue overflowed 1 time,"), "{errors}");
 }

@@ -48,7 +48,7 @@ const COLUMNS: &[Field] = &[
     Field::new(
         "tipc.ref",
         plain!(|r| node(r, r.socket.local).and_then(|_| u32::try_from(r.socket.local.port).ok())),
-        "Reference number of the local socket on its node.",
+        "Port identifier of the local socket, unique on its node.",
         "TIPC_NLA_SOCK_REF",
     )
     .group(Groups::COLUMNS)
@@ -64,7 +64,7 @@ const COLUMNS: &[Field] = &[
     Field::new(
         "tipc.peer_ref",
         plain!(|r| node(r, r.socket.remote).and_then(|_| u32::try_from(r.socket.remote.port).ok())),
-        "Reference number of the remote socket on its node; absent if there is no connection.",
+        "Port identifier of the remote socket, unique on its node; absent if there is no connection.",
         "TIPC_NLA_CON_SOCK",
     )
     .group(Groups::COLUMNS)
