@@ -174,21 +174,17 @@ impl Loaded {
         let pass =
             bpf::start_iterator(self.link.as_fd()).map_err(|error| Refusal::Call("starting", error))?;
         let own_pid = rustix::process::getpid().as_raw_nonzero().get();
-        let sieve = match self.records {
-            // The kernel's program already applies the sieve.
-            Records::Tables(_) => Sieve::open(),
-            Records::Files(_) => Sieve::of(wanted),
+        let mut nothing = [0];
+        let (shared, buffer, sieve) = match &mut self.records {
+            // The results are in the shared memory, and the kernel's program already applies
+            // the sieve; reading the iterator only returns end of file.
+            Records::Tables(shared) => {
+                tables::begin(shared, wanted);
+                (Some(&*shared), &mut nothing[..], Sieve::open())
+            }
+            Records::Files(buffer) => (None, &mut buffer[..], Sieve::of(wanted)),
         };
         let mut holders = Holders::new(wanted, sieve, own_pid)?;
-        let mut nothing = [0];
-        let (shared, buffer) = match &mut self.records {
-            // The results are in the shared tables; reading the iterator only returns end of file.
-            Records::Tables(shared) => (Some(&*shared), &mut nothing[..]),
-            Records::Files(buffer) => (None, &mut buffer[..]),
-        };
-        if let Some(shared) = shared {
-            tables::begin(shared, wanted);
-        }
         loop {
             let length = match read(&pass, &mut *buffer) {
                 Ok(length) => Some(length),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::Wanted;
 
 /// The limit of words in a sieve.
-pub(super) const MOST: usize = 1 << 17;
+const MOST: usize = 1 << 17;
 
 /// One bit for each wanted inode; unwanted inodes may share it.
 pub(super) struct Sieve(Vec<AtomicU64>);
@@ -30,9 +30,15 @@ impl Sieve {
     /// Whether an inode may be wanted.
     #[inline]
     pub(super) fn passes(&self, inode: u32) -> bool {
-        let word = (inode / 64) as usize & self.0.len().wrapping_sub(1);
+        let word = index(inode, self.0.len().wrapping_sub(1));
         self.0.get(word).is_none_or(|word| word.load(Relaxed) >> (inode % 64) & 1 != 0)
     }
+}
+
+/// The index of an inode's word under this mask.
+#[inline]
+fn index(inode: u32, mask: usize) -> usize {
+    (inode / 64) as usize & mask
 }
 
 /// The suitable number of words for these inodes: a power of two.
@@ -43,25 +49,25 @@ pub(super) fn length(wanted: Wanted<'_>) -> usize {
     }
 }
 
-/// Sets the bits of the wanted inodes, in the suitable number of words.  Returns the mask
-/// for the index of a word, which is the inode's number divided by 64.
+/// Sets the bits of the wanted inodes, in the suitable number of words or in all if these are
+/// fewer; their number is a power of two.  Returns the mask for the index of a word, which is
+/// the inode's number divided by 64.
 pub(super) fn fill(words: &[AtomicU64], wanted: Wanted<'_>) -> u32 {
     let words = words.get(..length(wanted)).unwrap_or(words);
-    let length = words.len();
-    let inodes = match wanted {
-        Wanted::These(inodes) => inodes,
-        Wanted::All => &[],
+    let mask = words.len().saturating_sub(1);
+    let (bits, inodes) = match wanted {
+        Wanted::All => (u64::MAX, &[][..]),
+        Wanted::These(inodes) => (0, inodes),
     };
-    let first = if matches!(wanted, Wanted::All) { u64::MAX } else { 0 };
     for word in words {
-        word.store(first, Relaxed);
+        word.store(bits, Relaxed);
     }
     for inode in inodes {
-        if let Some(word) = words.get((*inode / 64) as usize % length) {
+        if let Some(word) = words.get(index(*inode, mask)) {
             word.store(word.load(Relaxed) | 1 << (inode % 64), Relaxed);
         }
     }
-    u32::try_from(length.saturating_sub(1)).unwrap_or(u32::MAX)
+    u32::try_from(mask).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

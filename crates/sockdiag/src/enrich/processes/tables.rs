@@ -90,8 +90,11 @@ pub(super) fn taken(words: &[AtomicU32]) -> impl Iterator<Item = Record> {
 /// Prepares a pass for these inodes, and clears what an unfinished pass left behind.
 pub(super) fn begin(shared: &SharedValue, wanted: super::Wanted<'_>) {
     let mask = sieve::fill(shared.longs().get(BEFORE_SIEVE / 2..).unwrap_or_default(), wanted);
-    let header = shared.words().iter().take(HEADER).zip(0..);
-    header.for_each(|(number, at)| number.store(if at == MASK / 4 { mask } else { 0 }, Relaxed));
+    let words = shared.words();
+    words.iter().take(HEADER).for_each(|number| number.store(0, Relaxed));
+    if let Some(word) = words.get(MASK as usize / 4) {
+        word.store(mask, Relaxed);
+    }
 }
 
 /// The offsets of the members that the program reads, and the ids of the kernel functions
@@ -336,14 +339,10 @@ impl Table<'_> {
         self.batch(a, single);
 
         a.bind(single);
-        a.load(R1, FDT, at.fd);
-        a.mov(R2, FD);
-        a.alu(Alu::Lsh, R2, 3);
-        self.word(a);
+        self.place(a, 0);
         a.store_at(Width::U64, STACK, PLACE, R0);
         self.file(a, skip);
         a.store_at(Width::U64, STACK, INODE, R1);
-        a.load(R3, R1, at.i_ino);
         self.sift(a);
         a.jump_if(R2, Cond::Eq, 0, skip);
         a.load_or(R2, R1, at.i_sb, skip);
@@ -374,35 +373,35 @@ impl Table<'_> {
     /// Reads [`BATCH`] open descriptors at once; at the first one that passes the sieve,
     /// continues at `single`.
     fn batch(&self, a: &mut Assembler, single: Label) {
-        let at = self.at;
         let hits: Vec<Label> = (0..BATCH).map(|_| a.label()).collect();
         let slot = |number: i32| INODES + 8 * number as i16;
         for number in 0..BATCH {
-            a.load(R1, FDT, at.fd);
-            a.mov(R2, FD);
-            a.alu(Alu::Lsh, R2, 3);
-            a.add(R2, number * 8);
-            self.word(a);
-            // None of the batch was looked at yet.
+            self.place(a, number);
+            // The sieve was not yet applied to any descriptor of the batch.
             self.file(a, single);
             a.store_at(Width::U64, STACK, slot(number), R1);
         }
         for (number, hit) in (0..).zip(&hits) {
             a.load_at(Width::U64, R1, STACK, slot(number));
-            a.load(R3, R1, at.i_ino);
             self.sift(a);
             a.jump_if(R2, Cond::Ne, 0, *hit);
         }
-        self.same_table(a);
-        a.add(FD, BATCH);
-        a.map_value(R1, self.map);
-        a.store_at(Width::U32, R1, NEXT, FD);
-        a.jump(self.next);
+        a.add(FD, BATCH - 1);
+        a.jump(self.skip);
         for (number, hit) in (0..).zip(hits) {
             a.bind(hit);
             a.add(FD, number);
             a.jump(single);
         }
+    }
+
+    /// Makes R0 point to the place of the descriptor that is `number` behind FD.
+    fn place(&self, a: &mut Assembler, number: i32) {
+        a.load(R1, FDT, self.at.fd);
+        a.mov(R2, FD);
+        a.add(R2, number);
+        a.alu(Alu::Lsh, R2, 3);
+        self.word(a);
     }
 
     /// Loads the inode of the file at the address in R0 into R1; jumps to `none` if there is
@@ -416,9 +415,10 @@ impl Table<'_> {
         a.load_or(R1, FILE, at.f_inode, none);
     }
 
-    /// Sets R2 to whether the inode in R3 passes the sieve, which rules out most sockets
-    /// that nobody asked for.
+    /// Loads the number of the inode in R1 into R3, and sets R2 to whether it passes the
+    /// sieve, which rules out most sockets that nobody asked for.
     fn sift(&self, a: &mut Assembler) {
+        a.load(R3, R1, self.at.i_ino);
         a.map_value(R2, self.map);
         a.load_at(Width::U32, R5, R2, MASK);
         a.mov(R4, R3);
