@@ -119,8 +119,8 @@ pub struct Field {
     pub bare: bool,
     none: Option<Special>,
     unlimited: Option<Special>,
-    /// Whether some of its numbers are left out: a sentinel other than zero, or the number
-    /// of a record that does not have the field.
+    /// Whether some of its values are left out: a sentinel other than zero, or the value of a
+    /// record that does not have the field.
     has_gaps: bool,
     /// The records that have it.
     records: Records,
@@ -284,7 +284,7 @@ impl Field {
         self
     }
 
-    /// Restricts it to these records; the others have room for its number but do not set it.
+    /// Restricts it to these records; the others have room for its value but do not set it.
     #[must_use]
     const fn only_of(mut self, records: Records) -> Self {
         self.records = records;
@@ -403,24 +403,26 @@ impl Field {
     }
 
     /// The value in a row.  Special numbers for "none" and "no limit" are not amounts, so they
-    /// become `None`; zero remains zero, which is never mistaken for a large amount.
+    /// become `None`; zero remains zero, which is never mistaken for a large amount.  `None`
+    /// also if the row's record does not have the field.
     #[inline]
     pub fn value<'r>(&self, row: &'r Row<'r>) -> Option<Value<'r>> {
-        let value = (self.get)(row);
-        if value.is_some_and(|value| self.leaves_out(value, row)) { None } else { value }
+        if self.has_gaps { self.value_outside_gaps(row) } else { (self.get)(row) }
     }
 
-    /// Whether this number is not a value: the source's "none" or "no limit", or a number that
-    /// the row's record does not set.  Zero counts as an ordinary number.
-    #[inline]
-    pub fn leaves_out(&self, value: Value<'_>, row: &Row<'_>) -> bool {
-        self.has_gaps && value.as_i128().is_some_and(|number| self.is_gap(number, row))
+    /// The same for the few fields with gaps.
+    #[inline(never)]
+    fn value_outside_gaps<'r>(&self, row: &'r Row<'r>) -> Option<Value<'r>> {
+        (self.get)(row).filter(|value| !self.is_gap(value, row))
     }
 
-    fn is_gap(&self, number: i128, row: &Row<'_>) -> bool {
-        let is_sentinel =
-            number != 0 && [self.none_number(), self.unlimited_number()].contains(&Some(number));
-        is_sentinel || !self.is_of(row)
+    /// Whether a value of [`Field::get`] is left out: the source's number for "none" or "no
+    /// limit", or what a record contains that does not have the field.  Zero counts as an
+    /// ordinary number.
+    fn is_gap(&self, value: &Value<'_>, row: &Row<'_>) -> bool {
+        let specials = [self.none_number(), self.unlimited_number()];
+        let is_special = |number| number != 0 && specials.contains(&Some(number));
+        value.as_i128().is_some_and(is_special) || !self.is_of(row)
     }
 
     /// Whether the row's record has it.
@@ -441,14 +443,13 @@ impl Field {
 
     /// The value in a row, with special numbers distinguished.
     pub fn read<'r>(&self, row: &'r Row<'r>) -> Reading<'r> {
-        let Some(value) = (self.get)(row) else { return Reading::Absent };
+        let Some(value) = (self.get)(row).filter(|_| self.is_of(row)) else { return Reading::Absent };
         let number = match value {
             Value::U64(number) => Some(number.into()),
             Value::I64(number) => Some(number.into()),
             _ => None,
         };
         match number {
-            Some(_) if !self.is_of(row) => Reading::Absent,
             Some(_) if number == self.none_number() => Reading::None,
             Some(_) if number == self.unlimited_number() => Reading::Unlimited,
             _ => Reading::Value(value),

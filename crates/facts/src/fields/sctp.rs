@@ -32,11 +32,6 @@ pub(super) fn is_association(row: &Row<'_>) -> Option<bool> {
     Some(info(row)?.tag()? != 0)
 }
 
-/// `sctp_info` of an association.
-fn association<'a>(row: &Row<'a>) -> Option<SctpInfo<'a>> {
-    info(row).filter(|_| is_association(row) == Some(true))
-}
-
 /// Reads a member of the structure.
 macro_rules! get {
     ($method:ident) => {
@@ -44,12 +39,12 @@ macro_rules! get {
     };
 }
 
-/// A number of an association.
+/// A field of an association.
 const fn row(name: &'static str, read: Read, doc: &'static str, source: &'static str) -> Field {
     info_row(name, read, doc, source).only_of(Records::Associations)
 }
 
-/// A number of an association that is printed as a signed number unless it is zero.
+/// A field of an association that is printed as a signed number unless it is zero.
 const fn shown(
     name: &'static str,
     read: Read,
@@ -58,17 +53,6 @@ const fn shown(
     token: &'static str,
 ) -> Field {
     row(name, read, doc, source).text(Text::NonzeroSigned(token))
-}
-
-/// A setting of a socket, printed in the same way as [`shown`].
-const fn setting(
-    name: &'static str,
-    read: Read,
-    doc: &'static str,
-    source: &'static str,
-    token: &'static str,
-) -> Field {
-    shown(name, read, doc, source, token).only_of(Records::Sockets)
 }
 
 /// A counter that `ss` does not print.
@@ -109,9 +93,9 @@ pub(super) const SCTP: &[Field] = &[
         .spelled(&Spelling::Hex)
         .shape("tag:HEX")
         .text(Text::Custom(|out, r, _| put_tag(out, b" tag:", info(r).and_then(SctpInfo::tag)))),
-    info_row(
+    row(
         "sctp.state",
-        word!(states::SCTP_WORDS, |r| Some(states::sctp_text(association(r)?.state()?))),
+        word!(states::SCTP_WORDS, |r| Some(states::sctp_text(info(r)?.state()?))),
         "State of the association.",
         "sctpi_state",
     )
@@ -189,62 +173,69 @@ pub(super) const SCTP: &[Field] = &[
         "sctpi_peer_sack",
         "psack",
     ),
-    setting(
+    shown(
         "sctp.autoclose_s",
         get!(s_autoclose_s),
         "Idle time after which an association closes.",
         "sctpi_s_autoclose",
         "autoclose",
     )
+    .only_of(Records::Sockets)
     .gauge(Unit::Seconds)
     .unlimited(0),
-    setting(
+    shown(
         "sctp.adaptation_ind",
         get!(s_adaptation_ind),
         "Adaptation layer indication that this end sends.",
         "sctpi_s_adaptation_ind",
         "adapind",
-    ),
-    setting(
+    )
+    .only_of(Records::Sockets),
+    shown(
         "sctp.pd_point",
         get!(s_pd_point),
         "Message size at which partial delivery starts.",
         "sctpi_s_pd_point",
         "pdpoint",
     )
+    .only_of(Records::Sockets)
     .gauge(Unit::Bytes)
     .size(),
-    setting(
+    shown(
         "sctp.nodelay",
         get!(s_nodelay),
         "Whether small chunks are sent without delay, i.e. Nagle is off (1 or 0).",
         "sctpi_s_nodelay",
         "nodelay",
     )
+    .only_of(Records::Sockets)
     .words(FALSE_TRUE),
-    setting(
+    shown(
         "sctp.disable_fragments",
         get!(s_disable_fragments),
         "Whether messages are never fragmented (1 or 0).",
         "sctpi_s_disable_fragments",
         "nofrag",
     )
+    .only_of(Records::Sockets)
     .words(FALSE_TRUE),
-    setting(
+    shown(
         "sctp.v4mapped",
         get!(s_v4mapped),
         "Whether IPv4 addresses are mapped to IPv6 addresses (1 or 0).",
         "sctpi_s_v4mapped",
         "v4mapped",
     )
+    .only_of(Records::Sockets)
     .words(FALSE_TRUE),
-    setting(
+    shown(
         "sctp.frag_interleave",
         get!(s_frag_interleave),
         "Level of interleaving of partially delivered messages (SCTP_FRAGMENT_INTERLEAVE).",
         "sctpi_s_frag_interleave",
         "fraginl",
-    ),
+    )
+    .only_of(Records::Sockets),
     row(
         "sctp.fragmentation_point",
         get!(fragmentation_point),
@@ -272,9 +263,9 @@ pub(super) const SCTP: &[Field] = &[
     counter("sctp.iodchunks", get!(iodchunks), "Ordered data chunks received.", "sctpi_iodchunks"),
     counter("sctp.octrlchunks", get!(octrlchunks), "Control chunks sent.", "sctpi_octrlchunks"),
     counter("sctp.ictrlchunks", get!(ictrlchunks), "Control chunks received.", "sctpi_ictrlchunks"),
-    info_row(
+    row(
         "sctp.primary_addr",
-        plain!(|r| Some(Addr::from(association(r)?.p_sockaddr()?))),
+        plain!(|r| Some(Addr::from(info(r)?.p_sockaddr()?))),
         "Address of the primary path.",
         "sctpi_p_address",
     ),

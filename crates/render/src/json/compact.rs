@@ -89,9 +89,8 @@ fn close(out: &mut Vec<u8>, start: usize) {
 /// were just stored have reached the cache.
 #[inline]
 fn put_member(out: &mut Vec<u8>, object: &Object<'_>, entry: &Entry) -> io::Result<()> {
-    match (entry.field.get)(object.row) {
+    match entry.field.value(object.row) {
         None | Some(Value::Addr(Addr::None)) => {}
-        Some(value @ (Value::U64(_) | Value::I64(_))) if entry.field.leaves_out(value, object.row) => {}
         Some(Value::U64(number)) if !matches!(entry.field.kind, Kind::Wide(_)) => {
             entry.written.put(out);
             put_u64(out, number);
