@@ -76,6 +76,19 @@ fn unshare() -> Option<Vec<&'static str>> {
     })
 }
 
+/// The options of unshare(1), and the recordings and the player in a directory of this name;
+/// `None`, with a reported skip, if they cannot be had here.
+fn ready(name: &str) -> Option<(Vec<&'static str>, PathBuf, PathBuf)> {
+    let flags = unshare().ok_or_else(|| "no mount namespace for this user".to_owned());
+    match flags.and_then(|flags| Ok((flags, prepared(name)?))) {
+        Ok((flags, (root, player))) => Some((flags, root, player)),
+        Err(why) => {
+            skip::report(why);
+            None
+        }
+    }
+}
+
 fn cases(root: &Path) -> Vec<Case> {
     let index = fs::read_to_string(root.join("index.tsv")).expect("the archive has an index");
     let mut cases = Vec::new();
@@ -192,11 +205,7 @@ fn first_difference(want: &[u8], have: &[u8]) -> String {
 
 #[test]
 fn recordings_of_four_kernels_replay() {
-    let Some(flags) = unshare() else { skip!("no mount namespace for this user") };
-    let (root, player) = match prepared("fixtures") {
-        Ok(ready) => ready,
-        Err(why) => skip!("{why}"),
-    };
+    let Some((flags, root, player)) = ready("fixtures") else { return };
     let mut agreed: BTreeMap<String, usize> = BTreeMap::new();
     let mut wrong = String::new();
     for case in cases(&root) {
@@ -229,11 +238,7 @@ fn lists(case: &Case) -> bool {
 /// for unknown values.
 #[test]
 fn sctp_sockets_and_associations_tell_what_is_theirs() {
-    let Some(flags) = unshare() else { skip!("no mount namespace for this user") };
-    let (root, player) = match prepared("fixtures-sctp") {
-        Ok(ready) => ready,
-        Err(why) => skip!("{why}"),
-    };
+    let Some((flags, root, player)) = ready("fixtures-sctp") else { return };
     let validator = schema::of_lines();
     let [mut sockets, mut associations] = [0, 0];
     for case in cases(&root).iter().filter(|case| case.name == "sctp-everything") {
@@ -279,11 +284,7 @@ fn sctp_sockets_and_associations_tell_what_is_theirs() {
 
 #[test]
 fn recordings_as_json_fit_the_schema() {
-    let Some(flags) = unshare() else { skip!("no mount namespace for this user") };
-    let (root, player) = match prepared("fixtures-json") {
-        Ok(ready) => ready,
-        Err(why) => skip!("{why}"),
-    };
+    let Some((flags, root, player)) = ready("fixtures-json") else { return };
     let validator = schema::of_lines();
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     let (mut sockets, mut remade) = (0, 0);

@@ -194,12 +194,18 @@ pub(crate) fn families(name: &str) -> Result<Vec<Source<'static>>, String> {
         // With `PROC_ROOT`, these tables are read from /proc text, as in the reference.
         let has_text =
             ["tcp", "mptcp", "udp", "raw", "sctp", "dccp"].iter().any(|name| case.starts_with(name));
-        let options = if has_text { args.to_owned() } else { format!("{args} -p") };
-        let source = Source::new(format!("{kernel} {case}"), &options)
-            .env("LD_PRELOAD", &library)
-            .env("NLPLAY_FILE", talk)
-            .env("NLPLAY_CGROUPS", directory.join("sys/cgroups"));
-        sources.push(if has_text { source } else { source.env("PROC_ROOT", directory.join("sys/proc")) });
+        let name = format!("{kernel} {case}");
+        let source = if has_text {
+            Source::new(name, args)
+        } else {
+            Source::new(name, &format!("{args} -p")).env("PROC_ROOT", directory.join("sys/proc"))
+        };
+        sources.push(
+            source
+                .env("LD_PRELOAD", &library)
+                .env("NLPLAY_FILE", talk)
+                .env("NLPLAY_CGROUPS", directory.join("sys/cgroups")),
+        );
     }
     assert!(sources.len() >= 44, "eleven families on four kernels: {}", sources.len());
     Ok(sources)
