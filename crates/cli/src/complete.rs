@@ -66,13 +66,7 @@ pub(crate) fn namespaces() -> ArgValueCompleter {
         let names = names.into_iter().map(|name| Candidate::new(name, ""));
         listed(
             current,
-            [Candidate::new(
-                "all",
-                "all network namespaces of this \
-            machine",
-            )]
-            .into_iter()
-            .chain(names),
+            [Candidate::new("all", "all network namespaces of this machine")].into_iter().chain(names),
         )
     })
 }

@@ -48,8 +48,7 @@ pub(crate) const STATUSES: &[Meaning] = &[
     Meaning {
         status: Status::Several,
         of: WAIT,
-        doc: "More than one service matches, and --any was not \
-        given.",
+        doc: "More than one service matches, and --any was not given.",
     },
     Meaning {
         status: Status::Unwritten,

@@ -49,8 +49,7 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("sockdiag watch dport = :5432", "Show only connections to PostgreSQL."),
     (
         "sockdiag watch 'ended = reset,timeout,aborted,failed'",
-        "Show only connections that end with a \
-        reset, a timeout or another error.",
+        "Show only connections that end with a reset, a timeout or another error.",
     ),
     (
         "sockdiag watch --jsonl --for 10m comm = nginx",

@@ -182,10 +182,7 @@ fn found(theme: Theme, more: &More, room: usize) -> Vec<(String, String, Style)>
         None => return sentence("the doctor needs two samples first"),
         Some(Err(why)) => return sentence(&format!("the doctor failed: {why}")),
         Some(Ok(told)) if told.is_empty() => {
-            return sentence(
-                "the doctor finds nothing wrong with this \
-            socket",
-            );
+            return sentence("the doctor finds nothing wrong with this socket");
         }
         Some(Ok(told)) => told,
     };
@@ -213,8 +210,7 @@ pub(crate) fn details(page: &mut Page<'_>, state: &State, id: Id, top: u16, body
     let what = match row.and_then(|row| shot.entries().get(row)) {
         None => "this socket is no longer listed; these are its last values",
         Some(entry) if matches!(entry.mark, Mark::Gone(_)) => {
-            "this socket has ended; these are its last \
-            values"
+            "this socket has ended; these are its last values"
         }
         Some(_) => "",
     };

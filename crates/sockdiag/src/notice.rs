@@ -221,10 +221,9 @@ impl fmt::Display for Notice {
             Self::DumpInterrupted => {
                 f.write_str("the table changed while it was read, so the listing may be inconsistent")
             }
-            Self::MessageTruncated => f.write_str(
-                "a reply was larger than the receive buffer and was \
-                truncated",
-            ),
+            Self::MessageTruncated => {
+                f.write_str("a reply was larger than the receive buffer and was truncated")
+            }
             Self::Answer { errno } => write!(f, "the kernel refused the request: {}", errno_text(*errno)),
             Self::Explained { text } => {
                 let text = Printable(text.strip_suffix(b".").unwrap_or(text));
@@ -339,16 +338,12 @@ impl fmt::Display for Notice {
                 write!(f, "no process holds the other end of {count}: it is not accepted yet, or closed")
             }
             Self::Missing { title, why } => why.tell(title, f),
-            Self::HolderProgramRejected { why } => write!(
-                f,
-                "processes are looked up in /proc instead of \
-                with BPF: {why}"
-            ),
-            Self::HolderTablesRejected { why } => write!(
-                f,
-                "BPF reads open files one by one instead of \
-                whole descriptor tables: {why}"
-            ),
+            Self::HolderProgramRejected { why } => {
+                write!(f, "processes are looked up in /proc instead of with BPF: {why}")
+            }
+            Self::HolderTablesRejected { why } => {
+                write!(f, "BPF reads open files one by one instead of whole descriptor tables: {why}")
+            }
             Self::HoldersRefused { why } => write!(f, "no BPF iterator over open files: {why}"),
             Self::Walked { sockets, looked_up: 0 } => {
                 write!(f, "{} read by walking the kernel's tables", Counted(*sockets, "TCP socket"))
@@ -392,8 +387,7 @@ impl fmt::Display for Notice {
                 let times = Counted(*times, "time");
                 write!(
                     f,
-                    "the netlink receive queue overflowed {times}, so some destroyed sockets were not \
-                    reported"
+                    "the netlink receive queue overflowed {times}, so some destroyed sockets were not reported"
                 )
             }
             Self::EndsUnheard { errno } => {

@@ -43,8 +43,7 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("sockdiag top --batch --group-by comm", "Throughput by program."),
     (
         "sockdiag top --batch --preset latency --limit 10",
-        "Connections with the longest round-trip times \
-        first.",
+        "Connections with the longest round-trip times first.",
     ),
     (
         "sockdiag top --iterations 2 --interval 10s --preset loss dport = :443",
@@ -52,8 +51,7 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ),
     (
         "sockdiag top --batch 'ended = reset,timeout,aborted,failed'",
-        "Connections that end with a reset, a \
-        timeout or another error.",
+        "Connections that end with a reset, a timeout or another error.",
     ),
     (
         "sockdiag top --jsonl --columns remote.addr,goodput,comm 'goodput > 1Mbit'",

@@ -59,8 +59,7 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = &[
     ("sockdiag wait --established 4 dport = :6379", "Wait until there are 4 connections to port 6379."),
     (
         "sockdiag wait --drained --timeout 2m sport = :443",
-        "Wait until the connections to port 443 have \
-        ended.",
+        "Wait until the connections to port 443 have ended.",
     ),
     ("sockdiag wait --gone -u sport = :53", "Wait until UDP port 53 is free."),
 ];
@@ -95,8 +94,7 @@ pub(crate) fn command() -> Command {
         .arg(flag(
             "until-drained",
             "drained",
-            "Wait until no connection is left; listeners and TIME-WAIT \
-            do not count",
+            "Wait until no connection is left; listeners and TIME-WAIT do not count",
         ))
         .group(ArgGroup::new("condition").args([
             "until-listening",

@@ -193,8 +193,7 @@ impl fmt::Display for Remark {
                 )
             }
             Self::Mixed { .. } => f.write_str(
-                "and and or have the same precedence and are read from left to right; use \
-                    brackets",
+                "and and or have the same precedence and are read from left to right; use brackets",
             ),
         }
     }
@@ -314,8 +313,7 @@ fn write_mismatch(f: &mut fmt::Formatter<'_>, field: &str, value: &Typed<'_>, wh
         Mismatch::Bracket => {
             write!(
                 f,
-                "a closing bracket in {value} has no opening bracket; quote the value if it belongs \
-                to it"
+                "a closing bracket in {value} has no opening bracket; quote the value if it belongs to it"
             )
         }
         Mismatch::Parts(parts) => {

@@ -132,8 +132,7 @@ impl fmt::Display for BpfComplaint {
             Self::Declaration { kind, id } => {
                 write!(
                     f,
-                    "a declaration resolves to BTF type {id}, but a type of kind {kind} cannot hold a \
-                    value"
+                    "a declaration resolves to BTF type {id}, but a type of kind {kind} cannot hold a value"
                 )
             }
         }

@@ -83,9 +83,7 @@ const VIEWS: &[Way] = &[
         let (mut shot, _) = look(state, 2, made(30), WHO);
         shot.head.unseen = vec![
             "312 processes may not be looked into".to_owned(),
-            "40 sockets closed \
-                unreported"
-                .to_owned(),
+            "40 sockets closed unreported".to_owned(),
         ];
         state.look(Arc::new(shot), None);
     }),

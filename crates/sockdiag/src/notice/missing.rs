@@ -176,10 +176,9 @@ impl fmt::Display for NoWalk {
 impl fmt::Display for NoIterator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Namespace => f.write_str(
-                "not in the initial pid namespace, or /proc belongs to another \
-                one",
-            ),
+            Self::Namespace => {
+                f.write_str("not in the initial pid namespace, or /proc belongs to another one")
+            }
             Self::Target => f.write_str("needs a 64-bit little-endian machine"),
             Self::NoTypes => f.write_str("the kernel provides no type information (BTF)"),
             Self::Types { what } => f.write_str(what),

@@ -94,13 +94,11 @@ impl Ownerless {
         match self {
             Self::TimeWait => "in TIME-WAIT: closed at both ends, kept by the kernel for late segments",
             Self::Handshake => {
-                "in SYN-RECV: the handshake is incomplete, so no process has accepted the \
-                connection"
+                "in SYN-RECV: the handshake is incomplete, so no process has accepted the connection"
             }
             Self::Unaccepted => "not yet accepted by the listening process",
             Self::Orphan => {
-                "orphaned: closed by its process, while the kernel still shuts down the \
-                connection"
+                "orphaned: closed by its process, while the kernel still shuts down the connection"
             }
             Self::Kernel => "created by the kernel: no process ever had a descriptor for it",
             Self::Unheld => {

@@ -155,10 +155,9 @@ impl fmt::Display for AskError {
             Self::Namespace(error) => error.fmt(f),
             Self::Enter(error) => write!(f, "cannot enter the network namespace: {error}"),
             Self::SeveralNamespaces => f.write_str("this works in only one network namespace at a time"),
-            Self::FilesAndNamespaces => f.write_str(
-                "files read in place of the kernel belong to no network \
-                namespace",
-            ),
+            Self::FilesAndNamespaces => {
+                f.write_str("files read in place of the kernel belong to no network namespace")
+            }
             Self::DestroyWithoutFilter => f.write_str("destroying sockets needs a filter"),
             Self::DestroyInDoubt(remark) => write!(f, "nothing is closed: {remark}"),
             Self::NothingToFollow => f.write_str("only TCP and UDP sockets can be followed"),

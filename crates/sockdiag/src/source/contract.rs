@@ -256,11 +256,9 @@ impl fmt::Display for DumpError {
             DumpErrorKind::Bind(error) => write!(f, "cannot bind the netlink socket: {}", os(error))?,
             DumpErrorKind::Receive(error) => write!(f, "cannot receive the kernel's replies: {}", os(error))?,
             DumpErrorKind::Eof => f.write_str("the kernel closed the netlink socket")?,
-            DumpErrorKind::Remnant { bytes } => write!(
-                f,
-                "a datagram has {bytes} bytes left after its last \
-                message"
-            )?,
+            DumpErrorKind::Remnant { bytes } => {
+                write!(f, "a datagram has {bytes} bytes left after its last message")?;
+            }
             DumpErrorKind::File { path, error } => write!(f, "{}: {}", path.display(), os(error))?,
             DumpErrorKind::BadLine { path, line } => {
                 write!(f, "{}: line {line} is too long or has no newline", path.display())?;

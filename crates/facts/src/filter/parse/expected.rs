@@ -43,10 +43,9 @@ impl Parser<'_> {
                 let known = std::str::from_utf8(word).ok().map(|name| (name, self.ctx.catalog.named(name)));
                 return match known {
                     Some((_, Ok(named))) => format!("an operator after the field {}", named.field.name),
-                    Some((_, Err(wrong @ NameError::Ambiguous { .. }))) => format!(
-                        "an unambiguous field: \
-                        {wrong}"
-                    ),
+                    Some((_, Err(wrong @ NameError::Ambiguous { .. }))) => {
+                        format!("an unambiguous field: {wrong}")
+                    }
                     Some((_, Err(NameError::Unknown { alike, .. }))) if !alike.is_empty() => {
                         format!("a condition; is it {}?", alike.join(", "))
                     }
@@ -86,8 +85,8 @@ impl Parser<'_> {
                 Mismatch::Unit(_) => "a value, or a field of the same unit",
                 Mismatch::Never => {
                     return format!(
-                        "a value that not every socket has; \"not {field} = *\" finds sockets \
-                        without the field"
+                        "a value that not every socket has; \"not {field} = *\" finds sockets without the \
+                         field"
                     );
                 }
                 Mismatch::Absent => "a value, or quotes around it",
