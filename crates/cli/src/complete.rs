@@ -88,7 +88,7 @@ fn filter_candidates() -> Vec<Candidate> {
     let first = first.map(|word| Candidate::new(*word, ""));
     let states = states::WORDS.iter().map(|(word, _)| Candidate::new(*word, "a state"));
     let operands = Catalog::shared().fields().filter_map(|field| {
-        let (word, _) = field.operand?;
+        let word = field.operand?.keyword();
         Some(Candidate::new(word, field.doc))
     });
     let mut seen = HashSet::new();

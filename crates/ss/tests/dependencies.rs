@@ -20,31 +20,24 @@ const MAY_HAVE: [(&str, &[&str]); 5] = [
     ("sockdiag-ss", &SS),
 ];
 
-const SOCKDIAG: [&str; 14] = [
+const SOCKDIAG: [&str; 10] = [
     "adler2",
     "bitflags",
-    "cfg-if",
-    "crc32fast",
     "errno",
-    "flate2",
     "itoa",
     "libc",
     "linux-raw-sys",
     "miniz_oxide",
     "rustix",
-    "simd-adler32",
     "sockdiag-facts",
     "sockdiag-wire",
 ];
 
-const SS: [&str; 25] = [
+const SS: [&str; 21] = [
     "adler2",
     "bitflags",
-    "cfg-if",
-    "crc32fast",
     "csv-core",
     "errno",
-    "flate2",
     "itoa",
     "libc",
     "linux-raw-sys",
@@ -55,7 +48,6 @@ const SS: [&str; 25] = [
     "serde",
     "serde_core",
     "serde_json",
-    "simd-adler32",
     "sockdiag",
     "sockdiag-facts",
     "sockdiag-guide",

@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use sockdiag::Sink as _;
-use sockdiag::fields::{Catalog, Groups, NameError, Named, Style, Text};
+use sockdiag::fields::{Catalog, Groups, NameError, Named, Operand, Style, Text};
 use sockdiag::filter::{self, CgroupError, Context, Lookups, Transport};
 use sockdiag::model::{
     Addr, Family, Holder, HolderCache, Names, Netns, Origin, Peer, Record, Row, Socket, SourceKind, Table,
@@ -381,7 +381,7 @@ fn without_its_row_a_field_cannot_be_tested() {
             assert!(!is_read(&rest, &by_name), "{by_name}");
             tried += 1;
         }
-        if let Some((keyword, _)) = field.operand {
+        if let Some(keyword) = field.operand.map(Operand::keyword) {
             let by_keyword = if keyword == "autobound" { keyword.to_owned() } else { format!("{keyword} 1") };
             assert!(is_read(&whole, &by_keyword), "{by_keyword}");
             // A removed keyword is parsed as a value, and "1 1" is not a filter.

@@ -246,7 +246,8 @@ impl Catalog {
     /// The field that a keyword of the filter language compares; [`Field::operand`] holds the
     /// syntax.
     pub fn operand(&self, keyword: &[u8]) -> Option<&'static Field> {
-        self.fields().find(|field| field.operand.is_some_and(|(word, _)| word.as_bytes() == keyword))
+        self.fields()
+            .find(|field| field.operand.is_some_and(|operand| operand.keyword().as_bytes() == keyword))
     }
 
     /// What has to be requested to print these groups.
@@ -340,7 +341,8 @@ mod tests {
             assert!(!field.source.is_empty(), "{}: no source", field.name);
             let custom = matches!(field.ss.text, Text::Custom(_));
             assert_eq!(custom, !field.ss.shape.is_empty(), "{}: what does it look like?", field.name);
-            if let Some((keyword, _)) = field.operand {
+            if let Some(operand) = field.operand {
+                let keyword = operand.keyword();
                 assert!(keywords.insert(keyword), "{keyword} tests two fields");
             }
         }

@@ -95,7 +95,7 @@ pub(super) const INTERFACE: Field = Field::new(
     "idiag_if",
 )
 .print_needs(Needs::INTERFACES)
-.operand("dev", Operand::Device)
+.operand(Operand::Device)
 .group(Groups::COLUMNS)
 .text(Text::PartOf("local.addr"));
 
@@ -178,7 +178,7 @@ pub(super) const LOCAL_PORT: Field = Field::new(
 )
 .none(0)
 .print_needs(Needs::SERVICES)
-.operand("sport", Operand::LocalPort)
+.operand(Operand::LocalPort)
 .group(Groups::COLUMNS)
 .text(Text::Column(Column::LocalPort, |out, r, _| {
     put_port(out, r.socket.local.port, r.names.local_service);
@@ -192,7 +192,7 @@ pub(super) const REMOTE_ADDR: Field = Field::new(
     "idiag_dst",
 )
 .print_needs(Needs::HOSTS)
-.operand("dst", Operand::RemoteHost)
+.operand(Operand::RemoteHost)
 .group(Groups::COLUMNS)
 .text(Text::Column(Column::RemoteAddr, |out, r, _| {
     put_addr(out, r, r.socket.remote.addr);
@@ -208,7 +208,7 @@ pub(super) const REMOTE_PORT: Field = Field::new(
 )
 .none(0)
 .print_needs(Needs::SERVICES)
-.operand("dport", Operand::RemotePort)
+.operand(Operand::RemotePort)
 .group(Groups::COLUMNS)
 .text(Text::Column(Column::RemotePort, |out, r, _| {
     put_port(out, r.socket.remote.port, r.names.remote_service);
@@ -223,7 +223,7 @@ pub(super) const COLUMNS: &[Field] = &[
         "idiag_src",
     )
     .print_needs(Needs::HOSTS)
-    .operand("src", Operand::LocalHost)
+    .operand(Operand::LocalHost)
     .group(Groups::COLUMNS)
     .text(Text::Column(Column::LocalAddr, |out, r, _| {
         put_addr(out, r, r.socket.local.addr);

@@ -164,7 +164,7 @@ pub(super) const EXTENDED: &[Field] = &[
     )
     .none(0)
     .group(Groups::EXTENDED)
-    .operand("fwmark", Operand::Mark)
+    .operand(Operand::Mark)
     .needs(Needs::NET_ADMIN.union(Needs::UNASKED))
     .shape("fwmark:0xHEX")
     .text(Text::Custom(|out, r, _| {
@@ -184,7 +184,7 @@ pub(super) const EXTENDED: &[Field] = &[
     .needs(Needs::UNASKED)
     .print_needs(Needs::CGROUPS)
     .group(Groups::EXTENDED)
-    .operand("cgroup", Operand::Cgroup)
+    .operand(Operand::Cgroup)
     .shape("cgroup:PATH")
     .text(Text::Custom(|out, r, _| {
         if r.socket.attrs().and_then(|attrs| attrs.cgroup_id()).is_some_and(|id| id != 0) {
@@ -220,7 +220,7 @@ pub(super) const EXTENDED: &[Field] = &[
         "ip_local_port_range",
     )
     .needs(Needs::PORT_RANGE)
-    .operand("autobound", Operand::Autobound),
+    .operand(Operand::Autobound),
 ];
 
 /// The last part of `-e`; for unix sockets, the first part.

@@ -219,8 +219,6 @@ pub(super) fn words_sentence(kind: Kind) -> String {
 /// The values that a condition accepts in addition to those of the field's kind.
 #[derive(Clone, Copy, Debug)]
 pub enum Spelling {
-    /// Nothing more.
-    Plain,
     /// A uid; names of users are accepted.
     User,
     /// A name for the number in another field, of the same record if this is a member.  The
@@ -240,11 +238,6 @@ pub enum Spelling {
     Groups(fn(&[u8]) -> Option<Vec<&'static str>>),
 }
 
-impl Spelling {
-    /// The spelling of most fields.
-    pub const PLAIN: &'static Self = &Self::Plain;
-}
-
 /// A member of the records of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct Member {
@@ -260,8 +253,8 @@ pub struct Member {
     pub needs: Needs,
     /// Whether short forms of the record include it.
     pub brief: bool,
-    /// The values that a condition accepts.
-    pub spelling: &'static Spelling,
+    /// The values that a condition accepts; `None` if it accepts those of the kind and no more.
+    pub spelling: Option<&'static Spelling>,
 }
 
 /// Members are compared by name, kind and unit.

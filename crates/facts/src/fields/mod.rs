@@ -96,6 +96,22 @@ pub enum Operand {
     Autobound,
 }
 
+impl Operand {
+    /// Its keyword in the filter language.
+    pub const fn keyword(self) -> &'static str {
+        match self {
+            Self::LocalHost => "src",
+            Self::RemoteHost => "dst",
+            Self::LocalPort => "sport",
+            Self::RemotePort => "dport",
+            Self::Device => "dev",
+            Self::Mark => "fwmark",
+            Self::Cgroup => "cgroup",
+            Self::Autobound => "autobound",
+        }
+    }
+}
+
 /// One fact that a socket can report.
 #[derive(Clone, Copy)]
 pub struct Field {
@@ -128,10 +144,10 @@ pub struct Field {
     pub needs: Needs,
     /// The options that request it; it is printed with any option of its block.
     pub groups: Groups,
-    /// Its keyword in the filter language, if it has one in addition to its name.
-    pub operand: Option<(&'static str, Operand)>,
-    /// The values that a condition accepts.
-    pub spelling: &'static Spelling,
+    /// Its syntax in the filter language, if it has a keyword in addition to its name.
+    pub operand: Option<Operand>,
+    /// The values that a condition accepts; `None` if it accepts those of the kind and no more.
+    pub spelling: Option<&'static Spelling>,
     /// How `ss` prints it.
     pub ss: SsText,
 }
@@ -179,7 +195,7 @@ impl Field {
             needs: Needs::NONE,
             groups: Groups::NONE,
             operand: None,
-            spelling: Spelling::PLAIN,
+            spelling: None,
             ss: SsText::SILENT,
         }
     }
@@ -315,15 +331,15 @@ impl Field {
 
     /// Declares its keyword in the filter language.
     #[must_use]
-    pub const fn operand(mut self, keyword: &'static str, operand: Operand) -> Self {
-        self.operand = Some((keyword, operand));
+    pub const fn operand(mut self, operand: Operand) -> Self {
+        self.operand = Some(operand);
         self
     }
 
     /// Declares the values that a condition accepts.
     #[must_use]
     pub const fn spelled(mut self, spelling: &'static Spelling) -> Self {
-        self.spelling = spelling;
+        self.spelling = Some(spelling);
         self
     }
 

@@ -93,8 +93,8 @@ impl Named {
         !self.without_unit && UNITS.iter().any(|unit| self.field.name.ends_with(unit))
     }
 
-    /// The values that a condition accepts.
-    pub fn spelling(&self) -> &'static Spelling {
+    /// The values that a condition accepts in addition to those of the kind.
+    pub fn spelling(&self) -> Option<&'static Spelling> {
         match self.member.and_then(|at| self.field.kind.members().get(at)) {
             Some(member) => member.spelling,
             None => self.field.spelling,

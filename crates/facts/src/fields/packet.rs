@@ -15,8 +15,8 @@ use sockdiag_wire::packet_diag::{
 };
 
 use super::{
-    Block, Column, Field, Groups, Int, Item, Kind, List, Member, Needs, Read, Spelling, Text, Unit, Value,
-    Word, endpoint, extended, memory, plain, process, word,
+    Block, Column, Field, Groups, Int, Item, Kind, List, Member, Needs, Read, Text, Unit, Value, Word,
+    endpoint, extended, memory, plain, process, word,
 };
 use crate::model::packet::PacketSocket;
 use crate::model::protocol_names;
@@ -361,7 +361,7 @@ const MCLIST: &[Field] = &[detail(
 .needs(Needs::PACKET_MCLIST)];
 
 const fn member(name: &'static str, kind: Kind, doc: &'static str) -> Member {
-    Member { name, kind, unit: Unit::None, doc, needs: Needs::NONE, brief: true, spelling: Spelling::PLAIN }
+    Member { name, kind, unit: Unit::None, doc, needs: Needs::NONE, brief: true, spelling: None }
 }
 
 const MEMBERSHIP: &[Member] = &[

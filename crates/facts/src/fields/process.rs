@@ -94,11 +94,11 @@ pub(super) const HOLDER: &[Member] = &[
 ];
 
 const fn member(name: &'static str, kind: Kind, doc: &'static str, needs: Needs) -> Member {
-    Member { name, kind, unit: Unit::None, doc, needs, brief: false, spelling: Spelling::PLAIN }
+    Member { name, kind, unit: Unit::None, doc, needs, brief: false, spelling: None }
 }
 
 const fn spelled(mut member: Member, spelling: &'static Spelling) -> Member {
-    member.spelling = spelling;
+    member.spelling = Some(spelling);
     member
 }
 

@@ -223,7 +223,7 @@ const MD5_KEY: &[Member] = &[
         doc: "Address or prefix of the peers that use the key.",
         needs: Needs::NONE,
         brief: true,
-        spelling: Spelling::PLAIN,
+        spelling: None,
     },
     Member {
         name: "prefixlen",
@@ -232,7 +232,7 @@ const MD5_KEY: &[Member] = &[
         doc: "Prefix length of the address.",
         needs: Needs::NONE,
         brief: true,
-        spelling: Spelling::PLAIN,
+        spelling: None,
     },
     Member {
         name: "key",
@@ -241,7 +241,7 @@ const MD5_KEY: &[Member] = &[
         doc: "The key.",
         needs: Needs::NONE,
         brief: false,
-        spelling: Spelling::PLAIN,
+        spelling: None,
     },
 ];
 

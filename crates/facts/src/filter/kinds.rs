@@ -94,16 +94,16 @@ impl Reader<'_, '_> {
         if subject.is_ordered() && typed.elements.len() > 1 {
             return Err(subject.wrong(&typed.raw, Mismatch::Several));
         }
-        match *named.spelling() {
-            Spelling::UserOf(number) => self.users(&subject, number, typed),
-            Spelling::HostOf(addr) => self.hosts(&subject, addr, typed),
+        match named.spelling() {
+            Some(Spelling::UserOf(number)) => self.users(&subject, number, typed),
+            Some(Spelling::HostOf(addr)) => self.hosts(&subject, addr, typed),
             _ => Ok(vec![self.one(&subject, typed)?]),
         }
     }
 
     /// The range of a field's numbers in the listed tables.
     fn int(&self, named: Named) -> Option<Int> {
-        let operand = named.field.operand.map(|(_, operand)| operand);
+        let operand = named.field.operand;
         let is_port = matches!(operand, Some(Operand::LocalPort | Operand::RemotePort));
         let tables = self.ctx.tables;
         // Vsock ports have 32 bits, all others 16.
@@ -339,7 +339,7 @@ impl Reader<'_, '_> {
         if let Some(word) = by_spelling(words, &element.text) {
             return Ok(vec![wanted(word.name())]);
         }
-        if let Spelling::Groups(group) = subject.named.spelling()
+        if let Some(Spelling::Groups(group)) = subject.named.spelling()
             && let Some(names) = group(&element.text)
         {
             return Ok(names.into_iter().map(wanted).collect());
@@ -350,9 +350,9 @@ impl Reader<'_, '_> {
 
     fn text(&mut self, subject: &Subject<'_>, element: &Element) -> Result<Vec<Wanted>, FilterError> {
         let text = &element.text;
-        match *subject.named.spelling() {
-            Spelling::Cut(most) => {
-                let most = usize::from(most);
+        match subject.named.spelling() {
+            Some(Spelling::Cut(most)) => {
+                let most = usize::from(*most);
                 let least = element.pattern.as_deref().map_or(0, least_len);
                 if least > most {
                     return Err(subject.wrong(text, Mismatch::Long(most)));
@@ -365,7 +365,7 @@ impl Reader<'_, '_> {
                     return Ok(vec![text_of(&element)]);
                 }
             }
-            Spelling::Service if element.pattern.is_none() && !element.fold => {
+            Some(Spelling::Service) if element.pattern.is_none() && !element.fold => {
                 // Raw sockets have a protocol in place of a port.
                 let protocol = text.starts_with(b"ipproto-")
                     || by_spelling(crate::model::protocol_names::IP, text).is_some();

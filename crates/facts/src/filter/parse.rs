@@ -157,7 +157,7 @@ impl Parser<'_> {
             return self.mark(mark);
         }
         if let Some(field) = self.ctx.catalog.operand(token)
-            && let Some((_, operand)) = field.operand
+            && let Some(operand) = field.operand
         {
             self.latest = Some(operand);
             self.begin_primary()?;

@@ -11,10 +11,11 @@
 //! (`net-pf-16-proto-4-type-FAMILY[-PROTOCOL]`), modules.alias and its like as
 //! depmod(8) writes them, proc_config(5), proc_sys_kernel(5).
 
-use std::io::{self, Read as _};
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use flate2::read::GzDecoder;
+use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use rustix::fs::OFlags;
 use sockdiag_wire::errno::{EACCES, EAFNOSUPPORT, EINVAL, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT};
 
@@ -25,7 +26,7 @@ use crate::notice::{Missing, Notice};
 use crate::sys;
 use crate::sys::chosen::regular_at;
 
-/// How many bytes of a file are read: several times the largest seen.
+/// How many bytes of a file are read, or unpacked: several times the largest seen.
 const LONGEST_FILE: u64 = 8 << 20;
 
 /// What a kernel needs to list a table.
@@ -206,9 +207,10 @@ impl System {
     /// The configuration of the running kernel.
     fn config(&self) -> Option<String> {
         if let Ok(file) = regular_at(&self.path("proc/config.gz"), OFlags::empty())
-            && let Some(text) = text(GzDecoder::new(file))
+            && let Some(packed) = bytes(file)
+            && let Some(text) = unpack(&packed)
         {
-            return Some(text);
+            return Some(String::from_utf8_lossy(&text).into_owned());
         }
         let release = self.release()?;
         let beside = [format!("boot/config-{release}"), format!("lib/modules/{release}/config")];
@@ -285,13 +287,31 @@ fn installed(directory: &Path, module: &str, alias: &str) -> Installed {
 
 /// The text of a file; `None` if it cannot be read.
 fn read(path: &Path) -> Option<String> {
-    text(regular_at(path, OFlags::empty()).ok()?)
+    let bytes = bytes(regular_at(path, OFlags::empty()).ok()?)?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn text(from: impl io::Read) -> Option<String> {
+fn bytes(from: File) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(LONGEST_FILE).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    Some(bytes)
+}
+
+/// The content of a gzip file with a plain header, as the kernel's build makes it; `None` if it
+/// is damaged.  Its length is checked, but not its checksum: the kernel provides it from memory.
+///
+/// Source: RFC 1952.
+fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
+    // Magic number, deflate, no flags; then the time, the level and the operating system.
+    let (start, rest) = packed.split_first_chunk::<10>()?;
+    let (deflated, trailer) = rest.split_last_chunk::<8>()?;
+    let [.., a, b, c, d] = *trailer;
+    let length = u32::from_le_bytes([a, b, c, d]);
+    if !start.starts_with(&[0x1f, 0x8b, 8, 0]) || u64::from(length) > LONGEST_FILE {
+        return None;
+    }
+    let length = usize::try_from(length).ok()?;
+    decompress_to_vec_with_limit(deflated, length).ok().filter(|text| text.len() == length)
 }
 
 #[cfg(test)]

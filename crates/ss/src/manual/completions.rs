@@ -56,7 +56,7 @@ fn field_words() -> String {
 fn filter_words() -> String {
     let mut words = before_state();
     words.extend(["and", "or", "not", "autobound"]);
-    for (word, _) in Catalog::standard().fields().filter_map(|field| field.operand) {
+    for word in Catalog::standard().fields().filter_map(|field| Some(field.operand?.keyword())) {
         if !words.contains(&word) {
             words.push(word);
         }

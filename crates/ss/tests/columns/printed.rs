@@ -389,13 +389,14 @@ fn impossible(source: &Source<'_>, conditions: &[[&str; 2]]) -> Vec<String> {
         // The reference's own keywords keep its semantics.  A user without a name counts as
         // reported if the number is.
         let named = catalog.named(field).ok()?;
-        let is_own =
-            !catalog.fields().any(|field_of| field_of.operand.is_some_and(|(word, _)| word == *field));
+        let is_own = !catalog
+            .fields()
+            .any(|field_of| field_of.operand.is_some_and(|operand| operand.keyword() == *field));
         let reported = match (named.spelling(), field.rsplit_once('.')) {
-            (Spelling::UserOf(number), Some((list, _))) if named.member.is_some() => {
+            (Some(Spelling::UserOf(number)), Some((list, _))) if named.member.is_some() => {
                 format!("{list}.{number} = *")
             }
-            (Spelling::UserOf(number) | Spelling::HostOf(number), _) => format!("{number} = *"),
+            (Some(Spelling::UserOf(number) | Spelling::HostOf(number)), _) => format!("{number} = *"),
             _ => format!("{field} = *"),
         };
         let (is, differs) = (format!("{field} = {value}"), format!("{field} != {value}"));

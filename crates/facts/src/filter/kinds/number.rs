@@ -41,7 +41,7 @@ impl Reader<'_, '_> {
         if !numbers.is_empty() {
             return Ok(numbers);
         }
-        if let Spelling::Printed(number) = subject.named.spelling()
+        if let Some(Spelling::Printed(number)) = subject.named.spelling()
             && let Some(number) = number(text)
         {
             return Ok(vec![Wanted::Whole(number.into())]);
@@ -49,7 +49,7 @@ impl Reader<'_, '_> {
         let number = cnum::scan(text, 0).filter(|n| n.len == text.len() && !n.overflow);
         let decimal = number.map(|n| if n.negative { -i128::from(n.magnitude) } else { n.magnitude.into() });
         let hex = match subject.named.spelling() {
-            Spelling::Hex => cnum::scan(text, 16)
+            Some(Spelling::Hex) => cnum::scan(text, 16)
                 .filter(|n| n.len == text.len() && !n.overflow && !n.negative && text.first() != Some(&b'+'))
                 .map(|n| i128::from(n.magnitude)),
             _ => None,
@@ -102,12 +102,12 @@ impl Reader<'_, '_> {
         subject: &Subject<'_>,
         text: &[u8],
     ) -> Result<Option<Vec<Wanted>>, FilterError> {
-        if matches!(subject.named.spelling(), Spelling::User) {
+        if matches!(subject.named.spelling(), Some(Spelling::User)) {
             let user = self.ctx.lookups.user(text);
             let user = user.ok_or_else(|| subject.wrong(text, Mismatch::User))?;
             return Ok(Some(vec![Wanted::Whole(user.into())]));
         }
-        let operand = subject.named.field.operand.map(|(_, operand)| operand);
+        let operand = subject.named.field.operand;
         if !matches!(operand, Some(Operand::LocalPort | Operand::RemotePort)) {
             return Ok(None);
         }

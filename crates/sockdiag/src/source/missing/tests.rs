@@ -87,6 +87,13 @@ fn a_compressed_configuration_is_read_and_a_damaged_one_passed_over() {
         let fake = Fake::new("gz-cut").file("proc/config.gz", &packed[..length]);
         assert_eq!(fake.lacks(Table::Tipc), None, "{length}");
     }
+    // A flag whose field is missing, and a wrong length.
+    for (at, byte) in [(3, 0x08), (packed.len() - 4, 26), (packed.len() - 1, 1)] {
+        let mut packed = packed.clone();
+        assert_ne!(std::mem::replace(&mut packed[at], byte), byte);
+        let fake = Fake::new("gz-wrong").file("proc/config.gz", &packed);
+        assert_eq!(fake.lacks(Table::Tipc), None, "{at}");
+    }
 }
 
 #[test]
