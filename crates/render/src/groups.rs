@@ -26,7 +26,7 @@ use sockdiag::model::Row;
 use sockdiag::sort::sort_by;
 
 use crate::Out;
-use crate::json::{Json, Trailer, hex_key, truncated_key};
+use crate::json::{self, Json, Trailer, hex_key, truncated_key};
 use crate::lead::Lead;
 use crate::sheet::{Shape, Sheet};
 use totals::{Number, Sofar};
@@ -278,8 +278,10 @@ impl<'w> Groups<'w> {
 /// Serializes the cells of a row as a JSON object, each converted back to its value and `null`
 /// if absent.  The line has no newline.
 pub fn object(keys: &[String], choices: &[Choice], cells: &[Option<Cow<'_, [u8]>>]) -> Vec<u8> {
+    let mut line = Vec::new();
     // Writing to memory does not fail.
-    serde_json::to_vec(&Cells { keys, choices, row: cells }).unwrap_or_default()
+    let _ = json::put(&mut line, &Cells { keys, choices, row: cells });
+    line
 }
 
 /// The cells of a row, with their keys and the columns they come from.

@@ -24,7 +24,6 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
-use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 use sockdiag::Sink;
 use sockdiag::fields::{self, Catalog, Choice, Field, Groups, Kind, Value};
 use sockdiag::model::{MessageKind, Row};
@@ -341,10 +340,10 @@ impl<'w> Json<'w> {
     /// Appends a value; `depth` is the indentation level of its lines.
     fn put<T: Serialize + ?Sized>(&mut self, value: &T, depth: usize) -> io::Result<()> {
         if self.form != Form::Pretty {
-            return serialize(&mut self.buffer, CompactFormatter, value);
+            return put(&mut self.buffer, value);
         }
         let mut lines = Vec::new();
-        serialize(&mut lines, PrettyFormatter::new(), value)?;
+        serialize(&mut lines, Safe::pretty(), value)?;
         // JSON escapes line breaks inside strings, so every newline here ends a line.
         for (at, line) in lines.split(|byte| *byte == b'\n').enumerate() {
             if at > 0 {
@@ -362,8 +361,14 @@ impl<'w> Json<'w> {
     }
 }
 
-fn serialize<T: Serialize + ?Sized>(out: &mut Vec<u8>, form: impl Formatter, value: &T) -> io::Result<()> {
-    value.serialize(&mut serde_json::Serializer::with_formatter(out, Safe(form))).map_err(io::Error::from)
+/// Appends a value as JSON on one line.
+pub(crate) fn put<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> io::Result<()> {
+    serialize(out, Safe::COMPACT, value)
+}
+
+/// Appends a value as JSON.
+fn serialize<T: Serialize + ?Sized>(out: &mut Vec<u8>, form: Safe, value: &T) -> io::Result<()> {
+    value.serialize(&mut serde_json::Serializer::with_formatter(out, form)).map_err(io::Error::from)
 }
 
 impl Sink for Json<'_> {

@@ -9,7 +9,6 @@
 
 use std::io;
 
-use serde_json::ser::CompactFormatter;
 use sockdiag::escape;
 use sockdiag::fields::{Kind, Value, put_address};
 use sockdiag::model::Addr;
@@ -17,7 +16,7 @@ use sockdiag::number::{put_i64, put_start, put_u64};
 
 use super::safe::Room;
 use super::value::Member;
-use super::{Entry, Object, serialize};
+use super::{Entry, Object, put};
 
 /// A key of at most this many bytes is copied with a fixed length, which is faster.
 const SHORT: usize = 32;
@@ -33,7 +32,7 @@ impl Key {
     pub(super) fn new(key: &str) -> Self {
         let mut whole = vec![b','];
         // Serializing a string cannot fail.
-        let _ = serialize(&mut whole, CompactFormatter, key);
+        let _ = put(&mut whole, key);
         whole.push(b':');
         let mut start = [0; SHORT];
         for (to, from) in start.iter_mut().zip(&whole) {
@@ -117,7 +116,7 @@ fn put_member(out: &mut Vec<u8>, object: &Object<'_>, entry: &Entry) -> io::Resu
         }
         Some(Value::F64(number)) => {
             entry.written.put(out);
-            serialize(out, CompactFormatter, &number)?;
+            put(out, &number)?;
         }
         Some(Value::Addr(addr)) => {
             entry.written.put(out);
@@ -136,7 +135,7 @@ fn put_odd(out: &mut Vec<u8>, entry: &Entry, value: &Value<'_>, room: &Room) -> 
     // Serialized as an object of one to three members, from which the braces are removed.
     let at = out.len();
     let member = Member { key: entry.key, hex: &entry.hex, kind: entry.field.kind, value: *value, room };
-    serialize(out, CompactFormatter, &member)?;
+    put(out, &member)?;
     if let Some(brace) = out.get_mut(at) {
         *brace = b',';
     }
@@ -226,7 +225,7 @@ mod tests {
             let [object, same] = rooms.each_ref().map(|room| Object { row, subjects: &subjects, room });
             put_row(&mut ours, &object).unwrap();
             let mut serde = Vec::new();
-            serialize(&mut serde, CompactFormatter, &same).unwrap();
+            put(&mut serde, &same).unwrap();
             let serde = String::from_utf8(serde).unwrap();
             assert_eq!(String::from_utf8(ours).unwrap(), serde, "{which}");
             longest = longest.max(serde.len());

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::io::{self, Write};
 
-use serde_json::ser::Formatter;
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 use sockdiag::escape::{Budget, SHORT, is_unsafe};
 
 /// The budget in bytes for the texts of a row; beyond it, texts are cut short.
@@ -111,17 +111,35 @@ fn fitting(text: &[u8], room: usize) -> (usize, usize) {
 }
 
 /// A formatter whose strings hold no character that could control a terminal.
-pub(super) struct Safe<F>(pub(super) F);
+///
+/// It is one type, so that what is written is compiled once for both layouts.
+pub(super) enum Safe {
+    /// On one line.
+    Compact(CompactFormatter),
+    /// On indented lines.
+    Pretty(PrettyFormatter<'static>),
+}
+
+impl Safe {
+    pub(super) const COMPACT: Self = Self::Compact(CompactFormatter);
+
+    pub(super) fn pretty() -> Self {
+        Self::Pretty(PrettyFormatter::new())
+    }
+}
 
 macro_rules! hand_on {
     ($($name:ident($($argument:ident: $type:ty)?),)*) => {
         $(fn $name<W: ?Sized + Write>(&mut self, writer: &mut W $(, $argument: $type)?) -> io::Result<()> {
-            self.0.$name(writer $(, $argument)?)
+            match self {
+                Self::Compact(form) => form.$name(writer $(, $argument)?),
+                Self::Pretty(form) => form.$name(writer $(, $argument)?),
+            }
         })*
     };
 }
 
-impl<F: Formatter> Formatter for Safe<F> {
+impl Formatter for Safe {
     hand_on! {
         begin_array(),
         end_array(),
@@ -160,8 +178,7 @@ mod tests {
         assert!(text.starts_with(part));
         let string = String::from_utf8_lossy(part);
         let mut out = Vec::new();
-        super::super::serialize(&mut out, serde_json::ser::CompactFormatter, &string)
-            .expect("memory takes all");
+        super::super::serialize(&mut out, Safe::COMPACT, &string).expect("memory takes all");
         let back: String = serde_json::from_slice(&out).expect("JSON");
         assert_eq!(back, string);
         let raw = std::str::from_utf8(&out).expect("JSON is UTF-8");

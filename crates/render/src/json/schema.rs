@@ -8,13 +8,13 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sockdiag::fields::{Catalog, Field, Int, Kind, Member, Word};
 use sockdiag::source::Summary;
 
 use super::document::counts;
 use super::value::{hex_key, truncated_key};
-use super::{SCHEMA_VERSION, has_hex};
+use super::{SCHEMA_VERSION, Safe, has_hex};
 
 /// The members that every socket has.
 const REQUIRED: [&str; 3] = ["netid", "state", "family"];
@@ -22,113 +22,89 @@ const REQUIRED: [&str; 3] = ["netid", "state", "family"];
 /// Returns the schema of a document as text that ends with a newline; its definition
 /// `#/$defs/line` describes one line of `--jsonl`.
 pub fn text(catalog: &Catalog) -> String {
-    let mut text = serde_json::to_string_pretty(&schema(catalog)).unwrap_or_default();
-    text.push('\n');
-    text
+    let mut text = Vec::new();
+    // Writing to memory does not fail.
+    let _ = super::serialize(&mut text, Safe::pretty(), &schema(catalog));
+    text.push(b'\n');
+    String::from_utf8(text).unwrap_or_default()
 }
+
+/// Key, type and meaning of the members of a header.  A count is a number that is not negative.
+const HEADER: [(&str, &str, &str); 8] = [
+    ("program", "string", "Name and version of the program."),
+    ("host", "string", "Name of the machine."),
+    ("kernel", "string", "Release of its kernel."),
+    ("netns_inode", "count", "Inode of the network namespace."),
+    ("recording", "string", "File that TCP sockets come from, not the kernel."),
+    ("time", "string", "When the listing began, UTC (RFC 3339)."),
+    ("time_unix_ms", "count", "The same in milliseconds since 1970."),
+    ("argv", "strings", "Words of the command line behind the program's name."),
+];
+
+/// The same of a network namespace.
+const NETNS: [(&str, &str, &str); 3] = [
+    ("inode", "count", "Inode number of the network namespace."),
+    ("title", "string", "Its name, or its inode number where it has none."),
+    ("name", "string", "Its name, as ip-netns(8) gives it."),
+];
+
+const TITLE: &str = "Sockets as ss --json lists them";
+const DESCRIPTION: &str = "Keys are the names of fields, nested by the point: tcp.rtt_us is .tcp.rtt_us. Units stand last in a \
+     key (_us, _ms, _s, _bytes_per_s); amounts without one are what x-unit says. What a socket does not \
+     report is absent. x-type is the sign and width that a number has in the kernel; x-none and \
+     x-unlimited are the numbers by which it says that there is none, or no limit: where that is not zero, the \
+     key is absent then. x-metric: a gauge goes up \
+     and down, a counter only up, beyond its maximum to zero again; a state is one of a few; anything else \
+     describes (info). x-words are the words of numbers and all their spellings, x-flags those of bits; \
+     newer kernels may send numbers that have none.";
 
 /// The schema.
 pub fn schema(catalog: &Catalog) -> Value {
-    let string = json!({ "type": "string" });
-    let lines = json!({ "type": "array", "items": string });
-    let header = object(
-        [
-            ("program", described(string.clone(), "Name and version of the program.")),
-            ("host", described(string.clone(), "Name of the machine.")),
-            ("kernel", described(string.clone(), "Release of its kernel.")),
-            ("netns_inode", described(count(), "Inode of the network namespace.")),
-            ("recording", described(string.clone(), "File that TCP sockets come from, not the kernel.")),
-            ("time", described(string, "When the listing began, UTC (RFC 3339).")),
-            ("time_unix_ms", described(count(), "The same in milliseconds since 1970.")),
-            ("argv", described(lines.clone(), "Words of the command line behind the program's name.")),
-        ],
-        &["program", "host", "kernel", "time", "time_unix_ms", "argv"],
-    );
-    let summary =
-        counts(&Summary::default()).map(|(key, doc, _)| (key, described(json!({ "type": "integer" }), doc)));
-    let summary = object(summary, &[]);
-    let netns = object(
-        [
-            ("inode", described(count(), "Inode number of the network namespace.")),
-            ("title", described(typed("string"), "Its name, or its inode number where it has none.")),
-            ("name", described(typed("string"), "Its name, as ip-netns(8) gives it.")),
-        ],
-        &["inode", "title"],
-    );
+    let header = object(simple(&HEADER), &["program", "host", "kernel", "time", "time_unix_ms", "argv"]);
+    let counts = counts(&Summary::default()).map(|(key, doc, _)| (key, "integer", doc));
+    let counted =
+        object(vec![("netns", reference("netns")), ("summary", reference("summary"))], &["summary"]);
     // Full names contain a dot, which distinguishes them from the nested keys of a socket.
     let name = r"[a-z0-9_]+(\.[a-z0-9_]+)+(/[0-9]+(:[0-9]+)?)?";
-    let flat = |pattern: String, doc: &str| {
-        described(json!({ "type": "object", "propertyNames": { "pattern": pattern } }), doc)
-    };
     let chosen = flat(
-        format!("^{name}$"),
+        &format!("^{name}$"),
         "What --columns names, by the full names of fields. A member of a list is a list, null where it is not known.",
     );
     let mut group = flat(
-        format!("^({name}|count|[a-z0-9]+\\({name}\\))$"),
+        &format!("^({name}|count|[a-z0-9]+\\({name}\\))$"),
         "What --group-by names, how many sockets, and what is made of other fields: sum(tcp.bytes_sent). Null where \
          the sockets do not report it.",
     );
-    insert(&mut group, "required", json!(["count"]));
-    let reference = |name: &str| json!({ "$ref": format!("#/$defs/{name}") });
-    let document = object(
-        [
-            ("schema_version", json!({ "const": SCHEMA_VERSION })),
-            ("header", reference("header")),
-            ("summary", reference("summary")),
-            (
-                "summaries",
-                described(json!({ "type": "array", "items": reference("counted") }), "With --netns."),
-            ),
-            (
-                "sockets",
-                json!({ "type": "array", "items": { "anyOf": [reference("socket"), reference("chosen")] } }),
-            ),
-            (
-                "groups",
-                described(json!({ "type": "array", "items": reference("group") }), "With --group-by."),
-            ),
-            ("notes", described(lines.clone(), "What was worth saying about the listing.")),
-            ("failures", described(lines, "Tables that could not be read, or not completely, and why.")),
-        ],
-        &["schema_version", "header", "notes", "failures"],
-    );
-    let mut root = Map::new();
-    root.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
-    root.insert("title".into(), "Sockets as ss --json lists them".into());
-    root.insert(
-        "description".into(),
-        "Keys are the names of fields, nested by the point: tcp.rtt_us is .tcp.rtt_us. Units stand last in a \
-         key (_us, _ms, _s, _bytes_per_s); amounts without one are what x-unit says. What a socket does not \
-         report is absent. x-type is the sign and width that a number has in the kernel; x-none and \
-         x-unlimited are the numbers by which it says that there is none, or no limit: where that is not zero, the \
-         key is absent then. x-metric: a gauge goes up \
-         and down, a counter only up, beyond its maximum to zero again; a state is one of a few; anything else \
-         describes (info). x-words are the words of numbers and all their spellings, x-flags those of bits; \
-         newer kernels may send numbers that have none."
-            .into(),
-    );
-    root.extend(document.as_object().cloned().unwrap_or_default());
-    let line = json!({ "anyOf": [
-        reference("socket"),
-        reference("counted"),
-        reference("chosen"),
-        reference("group"),
-    ] });
-    root.insert(
-        "$defs".into(),
-        json!({
-            "header": header,
-            "summary": summary,
-            "netns": netns,
-            "counted": object([("netns", reference("netns")), ("summary", reference("summary"))], &["summary"]),
-            "socket": socket(catalog),
-            "chosen": chosen,
-            "group": group,
-            "line": line,
-        }),
-    );
-    Value::Object(root)
+    insert(&mut group, "required", texts(&["count"]));
+    let definitions = vec![
+        ("header", header),
+        ("summary", object(simple(&counts), &[])),
+        ("netns", object(simple(&NETNS), &["inode", "title"])),
+        ("counted", counted),
+        ("socket", socket(catalog)),
+        ("chosen", chosen),
+        ("group", group),
+        ("line", any_of(&["socket", "counted", "chosen", "group"])),
+    ];
+    let members = vec![
+        ("schema_version", map(vec![("const", SCHEMA_VERSION.into())])),
+        ("header", reference("header")),
+        ("summary", reference("summary")),
+        ("summaries", described(list_of(reference("counted")), "With --netns.")),
+        ("sockets", list_of(any_of(&["socket", "chosen"]))),
+        ("groups", described(list_of(reference("group")), "With --group-by.")),
+        ("notes", described(of_type("strings"), "What was worth saying about the listing.")),
+        (
+            "failures",
+            described(of_type("strings"), "Tables that could not be read, or not completely, and why."),
+        ),
+    ];
+    let mut root = object(members, &["schema_version", "header", "notes", "failures"]);
+    insert(&mut root, "$schema", "https://json-schema.org/draft/2020-12/schema");
+    insert(&mut root, "title", TITLE);
+    insert(&mut root, "description", DESCRIPTION);
+    insert(&mut root, "$defs", map(definitions));
+    root
 }
 
 /// Every field, nested as rows are.
@@ -139,17 +115,14 @@ fn socket(catalog: &Catalog) -> Value {
     for field in catalog.fields().filter(|field| seen.insert(field.name)) {
         let (subject, key) = field.name.split_once('.').unwrap_or(("socket", field.name));
         let required: &[&str] = if subject == "socket" { &REQUIRED } else { &[] };
-        let nested = subjects.entry(subject).or_insert_with(|| object([], required));
+        let nested = subjects.entry(subject).or_insert_with(|| object(Vec::new(), required));
         if let Some(properties) = nested.get_mut("properties").and_then(Value::as_object_mut) {
             put(properties, key, field.kind, of_field(field), field.doc);
         }
     }
-    json!({
-        "type": "object",
-        "properties": subjects,
-        "required": ["socket"],
-        "additionalProperties": false,
-    })
+    let mut schema = object(Vec::new(), &["socket"]);
+    insert(&mut schema, "properties", subjects);
+    schema
 }
 
 /// Adds a property, and the property of its raw bytes if it may need one.
@@ -161,7 +134,7 @@ fn put(properties: &mut Map<String, Value>, key: &str, kind: Kind, schema: Value
         let doc = format!("All bytes of {key}, in hexadecimal; only where they are no UTF-8.");
         properties.insert(hex_key(key), described(hex, &doc));
         let doc = format!("Whether there is more of {key} than is written; only where it is so.");
-        properties.insert(truncated_key(key), described(json!({ "const": true }), &doc));
+        properties.insert(truncated_key(key), described(map(vec![("const", true.into())]), &doc));
     }
     properties.insert(key.into(), described(schema, doc));
 }
@@ -204,7 +177,7 @@ fn of_kind(kind: Kind) -> Value {
         Kind::Integers(int) => list_of(integer(int)),
         Kind::Texts => list_of(typed("string")),
         // Null stands for an address of an unknown family.
-        Kind::Addrs => list_of(json!({ "type": ["string", "null"] })),
+        Kind::Addrs => list_of(map(vec![("type", texts(&["string", "null"]))])),
         Kind::Records(members) => list_of(record(members)),
     }
 }
@@ -245,9 +218,7 @@ fn with_words(mut schema: Value, key: &str, words: &[Word]) -> Value {
 }
 
 fn typed(name: &str) -> Value {
-    let mut schema = Value::Object(Map::new());
-    insert(&mut schema, "type", name);
-    schema
+    map(vec![("type", name.into())])
 }
 
 fn list_of(items: Value) -> Value {
@@ -271,18 +242,59 @@ fn record(members: &[Member]) -> Value {
         }
         put(&mut properties, member.name, member.kind, schema, member.doc);
     }
-    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+    let mut schema = typed("object");
+    insert(&mut schema, "properties", properties);
+    insert(&mut schema, "additionalProperties", false);
+    schema
 }
 
-fn object<const N: usize>(members: [(&str, Value); N], required: &[&str]) -> Value {
-    let properties: Map<String, Value> =
-        members.into_iter().map(|(key, schema)| (key.to_owned(), schema)).collect();
-    json!({
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": false,
-    })
+/// An object with these members and no others.
+fn object(members: Vec<(&str, Value)>, required: &[&str]) -> Value {
+    let mut schema = typed("object");
+    insert(&mut schema, "properties", map(members));
+    insert(&mut schema, "required", texts(required));
+    insert(&mut schema, "additionalProperties", false);
+    schema
+}
+
+/// An object with any members whose keys have this pattern.
+fn flat(pattern: &str, doc: &str) -> Value {
+    let mut schema = typed("object");
+    insert(&mut schema, "propertyNames", map(vec![("pattern", pattern.into())]));
+    described(schema, doc)
+}
+
+/// Members, each of a type by its name and with its meaning.
+fn simple<'m>(members: &[(&'m str, &str, &str)]) -> Vec<(&'m str, Value)> {
+    members.iter().map(|(key, of, doc)| (*key, described(of_type(of), doc))).collect()
+}
+
+fn of_type(name: &str) -> Value {
+    match name {
+        "count" => {
+            let mut schema = typed("integer");
+            insert(&mut schema, "minimum", 0);
+            schema
+        }
+        "strings" => list_of(typed("string")),
+        name => typed(name),
+    }
+}
+
+fn reference(name: &str) -> Value {
+    map(vec![("$ref", format!("#/$defs/{name}").into())])
+}
+
+fn any_of(names: &[&str]) -> Value {
+    map(vec![("anyOf", names.iter().map(|name| reference(name)).collect())])
+}
+
+fn map(members: Vec<(&str, Value)>) -> Value {
+    Value::Object(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
+fn texts(texts: &[&str]) -> Value {
+    texts.iter().copied().collect()
 }
 
 fn described(mut schema: Value, doc: &str) -> Value {
@@ -290,8 +302,4 @@ fn described(mut schema: Value, doc: &str) -> Value {
         map.insert("description".into(), doc.into());
     }
     schema
-}
-
-fn count() -> Value {
-    json!({ "type": "integer", "minimum": 0 })
 }
