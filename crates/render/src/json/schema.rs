@@ -290,7 +290,11 @@ fn any_of(names: &[&str]) -> Value {
 }
 
 fn map(members: Vec<(&str, Value)>) -> Value {
-    Value::Object(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    let mut map = Map::new();
+    for (key, value) in members {
+        map.insert(key.to_owned(), value);
+    }
+    Value::Object(map)
 }
 
 fn texts(texts: &[&str]) -> Value {

@@ -9,6 +9,8 @@
 
 use std::str;
 
+use sockdiag_facts::sort::sort_by;
+
 use super::HostCounters;
 use super::read::SETTINGS;
 use crate::model::Window;
@@ -45,7 +47,7 @@ pub(super) fn parse<'a>(
 
 /// Sorts by name; of two numbers with one name the first is kept.
 fn ordered(mut numbers: Numbers) -> Numbers {
-    numbers.sort_by(|one, other| one.0.cmp(&other.0));
+    sort_by(&mut numbers, &mut |one, other| one.0.cmp(&other.0));
     numbers.dedup_by(|later, first| later.0 == first.0);
     numbers
 }

@@ -14,7 +14,8 @@
 
 #![allow(clippy::cast_possible_truncation, reason = "kernel integers are narrow; each cast is meant")]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -160,8 +161,14 @@ impl Hosts {
     }
 
     fn ask_all(&mut self, addrs: impl Iterator<Item = Addr>, ask: &(dyn Fn(Addr) -> Option<Vec<u8>> + Sync)) {
-        let wanted: HashSet<Key> =
-            addrs.filter_map(Key::of).filter(|key| !self.names.contains_key(key)).collect();
+        let mut wanted = Vec::new();
+        for key in addrs.filter_map(Key::of) {
+            // Until the answer comes, it has no name.
+            if let Entry::Vacant(entry) = self.names.entry(key) {
+                entry.insert(None);
+                wanted.push(key);
+            }
+        }
         let workers = wanted.len().min(WORKERS);
         if workers <= 1 {
             self.names.extend(wanted.into_iter().map(|key| (key, ask(key.addr()))));

@@ -20,6 +20,7 @@
 mod bpf_maps;
 mod cgroups;
 mod contexts;
+mod few;
 mod hosts;
 mod id_map;
 mod identities;

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
+use super::few::Few;
 use crate::model::protocol_names;
 use crate::model::{Addr, Socket};
 use crate::notice::Notice;
@@ -28,7 +29,7 @@ const FILES: [&str; 2] = ["/etc/iproute2/nl_protos", "/usr/share/iproute2/nl_pro
 #[derive(Debug, Default)]
 pub(super) struct Protocols {
     /// Names from the file.
-    given: HashMap<u8, Vec<u8>>,
+    given: Few<u8, Vec<u8>>,
 }
 
 impl Protocols {
@@ -62,7 +63,7 @@ impl Protocols {
 
     /// The name of a protocol.
     pub(super) fn name(&self, number: u32) -> Option<&[u8]> {
-        let given = u8::try_from(number).ok().and_then(|number| self.given.get(&number));
+        let given = u8::try_from(number).ok().and_then(|number| self.given.get(number));
         given.map(Vec::as_slice).or_else(|| protocol_names::netlink_name(number).map(str::as_bytes))
     }
 

@@ -15,7 +15,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use miniz_oxide::inflate::decompress_to_vec_with_limit;
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 use rustix::fs::OFlags;
 use sockdiag_wire::errno::{EACCES, EAFNOSUPPORT, EINVAL, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT};
 
@@ -311,7 +312,10 @@ fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let length = usize::try_from(length).ok()?;
-    decompress_to_vec_with_limit(deflated, length).ok().filter(|text| text.len() == length)
+    let mut text = vec![0; length];
+    let whole = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+    let (status, _, written) = decompress(&mut DecompressorOxide::new(), deflated, &mut text, 0, whole);
+    (status == TINFLStatus::Done && written == length).then_some(text)
 }
 
 #[cfg(test)]

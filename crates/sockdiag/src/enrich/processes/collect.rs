@@ -60,7 +60,7 @@ impl<'w> Holders<'w> {
             Threads::Own => self.with_own_threads(),
             Threads::All => self.with_threads(),
         };
-        scan.hidden.sort_unstable();
+        sort_by(&mut scan.hidden, &mut Ord::cmp);
         scan.hidden.dedup();
         scan
     }

@@ -15,7 +15,6 @@
     reason = "kernel integers are narrow; each cast is meant"
 )]
 
-use std::collections::HashSet;
 use std::ffi::{CStr, OsString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -30,6 +29,7 @@ use super::{Found, Refusal, Scan, Strategy, Task, Threads, Wanted, parse};
 use crate::notice::Refusals;
 use crate::sys::{chosen, tasks};
 use sockdiag_facts::escape;
+use sockdiag_facts::sort::sort_by;
 
 /// More threads would only wait for the kernel's locks.
 const WORKERS: usize = 8;
@@ -105,7 +105,7 @@ fn join(pieces: Vec<(Scan, Vec<Part>)>, processes: usize) -> Scan {
         }
         sources.push((scan.tasks.into_iter(), scan.found.into_iter()));
     }
-    whole.hidden.sort_unstable();
+    sort_by(&mut whole.hidden, &mut Ord::cmp);
     // Each worker's parts are already in the order of the directory.
     for (number, tasks, found) in owner.into_iter().flatten() {
         if let Some((task_source, found_source)) = sources.get_mut(number) {
@@ -279,8 +279,9 @@ fn has_threads(root: BorrowedFd<'_>, pid: i32) -> bool {
 /// Keeps the descriptors whose sockets are not among those in `had`.
 pub(super) fn keep_new(found: &mut Vec<Found>, had: &[Found]) {
     if !found.is_empty() {
-        let had: HashSet<u32> = had.iter().map(|one| one.inode).collect();
-        found.retain(|one| !had.contains(&one.inode));
+        let mut had: Vec<u32> = had.iter().map(|one| one.inode).collect();
+        had.sort_unstable();
+        found.retain(|one| had.binary_search(&one.inode).is_err());
     }
 }
 

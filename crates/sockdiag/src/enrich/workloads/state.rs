@@ -24,6 +24,7 @@ use rustix::io::Errno;
 
 use super::json::{NotJson, document};
 use super::shape::{Stores, Told};
+use crate::enrich::few::Few;
 use crate::model::Named;
 use crate::notice::{Notice, Refusal, Refusals};
 use crate::sys::chosen::Dir;
@@ -72,14 +73,14 @@ pub(super) struct State {
     /// Whether `root` is a copied tree of another machine.
     is_tree: bool,
     /// Root's directories, by their paths below the root.
-    stores: HashMap<&'static str, Option<Arc<Dir>>>,
-    homes: HashMap<u32, Option<Arc<Dir>>>,
+    stores: Few<&'static str, Option<Arc<Dir>>>,
+    homes: Few<u32, Option<Arc<Dir>>>,
     /// The text of the file of users.
     users: Option<Vec<u8>>,
     /// Names of Podman's containers, root's and those of users, by id.
-    podman: HashMap<Option<u32>, HashMap<String, String>>,
+    podman: Few<Option<u32>, HashMap<String, String>>,
     /// How many bytes of each user's files, and of root's, were read.
-    spent: HashMap<Option<u32>, u64>,
+    spent: Few<Option<u32>, u64>,
     refusals: Refusals,
 }
 
@@ -99,11 +100,11 @@ impl State {
         Self {
             root,
             is_tree,
-            stores: HashMap::new(),
-            homes: HashMap::new(),
+            stores: Few::default(),
+            homes: Few::default(),
             users: None,
-            podman: HashMap::new(),
-            spent: HashMap::new(),
+            podman: Few::default(),
+            spent: Few::default(),
             refusals: Refusals::default(),
         }
     }
@@ -201,11 +202,11 @@ impl State {
     }
 
     fn podman_name(&mut self, user: Option<u32>, id: &str) -> Option<String> {
-        if !self.podman.contains_key(&user) {
+        if self.podman.get(user).is_none() {
             let names = self.podman_names(user);
             self.podman.insert(user, names);
         }
-        let name = self.podman.get(&user)?.get(id)?.clone();
+        let name = self.podman.get(user)?.get(id)?.clone();
         self.short(name)
     }
 
@@ -280,7 +281,7 @@ impl State {
 
     /// A directory of root's, by its path below the root.
     fn directory(&mut self, path: &'static str) -> Option<Arc<Dir>> {
-        if !self.stores.contains_key(path) {
+        if self.stores.get(path).is_none() {
             let dir = Dir::open(&self.root).and_then(|root| root.chosen_by_root(Path::new(path), true));
             if let Err(errno @ (Errno::ACCESS | Errno::PERM)) = dir {
                 let why = Refusal::Denied { errno: errno.raw_os_error() };
@@ -293,11 +294,11 @@ impl State {
 
     /// The home of a user, according to the machine's own file of users.
     fn home_of(&mut self, uid: u32) -> Option<Arc<Dir>> {
-        if !self.homes.contains_key(&uid) {
+        if self.homes.get(uid).is_none() {
             let home = self.open_home(uid);
             self.homes.insert(uid, home);
         }
-        self.homes.get(&uid)?.clone()
+        self.homes.get(uid)?.clone()
     }
 
     fn open_home(&mut self, uid: u32) -> Option<Arc<Dir>> {
@@ -336,7 +337,8 @@ impl State {
         let read = self.affords(user).and_then(|()| dir.read(path, is_owner, limit));
         let taken = read.and_then(|bytes| {
             let Some(bytes) = bytes else { return Ok(false) };
-            *self.spent.entry(user).or_default() += bytes.len() as u64;
+            let spent = self.spent_by(user) + bytes.len() as u64;
+            self.spent.insert(user, spent);
             take(&bytes).map(|()| true).map_err(|_| Refusal::NotJson)
         });
         taken.unwrap_or_else(|why| {
@@ -345,9 +347,14 @@ impl State {
         })
     }
 
+    /// How many bytes of this owner's files were read.
+    fn spent_by(&self, user: Option<u32>) -> u64 {
+        self.spent.get(user).copied().unwrap_or_default()
+    }
+
     /// Whether more files of this owner may be read.
     fn affords(&self, user: Option<u32>) -> Result<(), Refusal> {
-        let spent = self.spent.get(&user).copied().unwrap_or_default();
+        let spent = self.spent_by(user);
         let by_users =
             || self.spent.iter().filter(|(user, _)| user.is_some()).map(|(_, spent)| spent).sum::<u64>();
         let limit = if user.is_some() { USER_BUDGET } else { ROOT_BUDGET };
