@@ -82,9 +82,15 @@ impl<'a> Iterator for Attrs<'a> {
 
 /// How many bytes are left after the last complete attribute.
 pub fn unread(bytes: &[u8]) -> usize {
-    let mut all = attrs(bytes);
-    all.by_ref().for_each(drop);
-    all.remnant()
+    let mut rest = bytes;
+    while let Some([low, high, ..]) = rest.first_chunk::<HEADER>() {
+        let len = usize::from(u16::from_ne_bytes([*low, *high]));
+        if len < HEADER || len > rest.len() {
+            break;
+        }
+        rest = rest.get(align4(len)..).unwrap_or_default();
+    }
+    rest.len()
 }
 
 /// Attributes indexed by kind.  The first of a kind wins; kinds from `N` on are skipped.

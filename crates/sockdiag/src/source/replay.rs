@@ -14,7 +14,8 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read as _};
+use std::ops::Range;
 
 use sockdiag_wire::attr;
 use sockdiag_wire::bytes::u16_at;
@@ -26,6 +27,9 @@ use crate::model::{Origin, Record, SourceKind};
 use crate::notice::Notice;
 use crate::sys::errno_of;
 
+/// How much is read at once: more than a message may have.
+const PIECE: usize = 2 * LONGEST_MESSAGE;
+
 /// Passes every record of a recording to `visit`.
 pub(super) fn replay(
     path: &OsStr,
@@ -33,9 +37,9 @@ pub(super) fn replay(
     visit: &mut dyn Visit,
     notices: &mut dyn FnMut(Notice),
 ) -> Result<(), DumpError> {
-    let mut replay = Replay { query, offset: 0, rows: 0 };
+    let mut rows = 0;
     let result = match File::open(path) {
-        Ok(file) => replay.run(&mut BufReader::with_capacity(LONGEST_MESSAGE, file), visit, notices),
+        Ok(file) => run(query, &mut Pieces::new(file), &mut rows, visit, notices),
         Err(error) => {
             notices(Notice::RecordingOpen { errno: errno_of(&error) });
             Err(DumpErrorKind::File { path: path.into(), error })
@@ -43,83 +47,110 @@ pub(super) fn replay(
     };
     result.map_err(|kind| DumpError {
         request: format!("recording {}", path.display()),
-        rows_delivered: replay.rows,
+        rows_delivered: rows,
         kind,
     })
 }
 
-struct Replay<'q> {
-    query: &'q Query,
-    /// Bytes read.
-    offset: u64,
-    /// Records delivered.
-    rows: u64,
-}
-
-impl Replay<'_> {
-    fn run(
-        &mut self,
-        file: &mut dyn Read,
-        visit: &mut dyn Visit,
-        notices: &mut dyn FnMut(Notice),
-    ) -> Result<(), DumpErrorKind> {
-        let origin =
-            Origin { services: self.query.services, ..Origin::of(self.query.table, SourceKind::Recording) };
-        let mut buffer = vec![0; LONGEST_MESSAGE];
-        loop {
-            let begins = self.offset;
-            let mut head = [0; HEADER_LEN];
-            self.fill(file, &mut head, |errno| Notice::RecordingHeader { errno }, notices)?;
-            let Some(header) = Header::parse(&head) else { return Err(DumpErrorKind::RecordingEof) };
-            let length = header.len as usize;
-            let damaged = DumpErrorKind::DamagedRecording { offset: begins, length: header.len };
-            let Some(payload_len) = length.checked_sub(HEADER_LEN) else { return Err(damaged) };
-            let padded = length.checked_next_multiple_of(4).unwrap_or(usize::MAX) - HEADER_LEN;
-            let room = LONGEST_MESSAGE - HEADER_LEN;
-            let Some(body) = buffer.get_mut(..padded).filter(|_| padded <= room) else { return Err(damaged) };
-            self.fill(file, body, |errno| Notice::RecordingBody { errno }, notices)?;
-            let payload = body.get(..payload_len).unwrap_or_default();
-            match header.kind {
-                NLMSG_DONE => return Ok(()),
-                NLMSG_ERROR => {
-                    let errno = match error_code(payload) {
-                        Some(code) if payload.len() >= ERROR_LEN => code.wrapping_neg(),
-                        _ => {
-                            notices(Notice::ErrorTruncated);
-                            return Err(DumpErrorKind::Recorded(0));
-                        }
-                    };
-                    notices(Notice::RecordingAnswer { errno });
-                    return Err(DumpErrorKind::Recorded(errno));
-                }
-                _ => {
-                    deficit(payload).into_iter().for_each(&mut *notices);
-                    self.rows += 1;
-                    if visit.record(Record { origin, bytes: payload }).is_break() {
-                        return Ok(());
+/// Counts the records in `rows`.
+fn run(
+    query: &Query,
+    file: &mut Pieces,
+    rows: &mut u64,
+    visit: &mut dyn Visit,
+    notices: &mut dyn FnMut(Notice),
+) -> Result<(), DumpErrorKind> {
+    let origin = Origin { services: query.services, ..Origin::of(query.table, SourceKind::Recording) };
+    let mut offset = 0;
+    loop {
+        let head = file.next(HEADER_LEN);
+        let head = head.map_err(|error| ended(error, |errno| Notice::RecordingHeader { errno }, notices))?;
+        let Some(header) = Header::parse(head) else { return Err(DumpErrorKind::RecordingEof) };
+        let length = header.len as usize;
+        let damaged = DumpErrorKind::DamagedRecording { offset, length: header.len };
+        let Some(payload_len) = length.checked_sub(HEADER_LEN) else { return Err(damaged) };
+        let padded = length.checked_next_multiple_of(4).unwrap_or(usize::MAX);
+        if padded > LONGEST_MESSAGE {
+            return Err(damaged);
+        }
+        let body = file.next(padded - HEADER_LEN);
+        let body = body.map_err(|error| ended(error, |errno| Notice::RecordingBody { errno }, notices))?;
+        let payload = body.get(..payload_len).unwrap_or_default();
+        offset += padded as u64;
+        match header.kind {
+            NLMSG_DONE => return Ok(()),
+            NLMSG_ERROR => {
+                let errno = match error_code(payload) {
+                    Some(code) if payload.len() >= ERROR_LEN => code.wrapping_neg(),
+                    _ => {
+                        notices(Notice::ErrorTruncated);
+                        return Err(DumpErrorKind::Recorded(0));
                     }
+                };
+                notices(Notice::RecordingAnswer { errno });
+                return Err(DumpErrorKind::Recorded(errno));
+            }
+            _ => {
+                if let Some(notice) = deficit(payload) {
+                    notices(notice);
+                }
+                *rows += 1;
+                if visit.record(Record { origin, bytes: payload }).is_break() {
+                    return Ok(());
                 }
             }
         }
     }
+}
 
-    /// Reads exactly as many bytes as the buffer holds.
-    fn fill(
-        &mut self,
-        file: &mut dyn Read,
-        buffer: &mut [u8],
-        failed: fn(i32) -> Notice,
-        notices: &mut dyn FnMut(Notice),
-    ) -> Result<(), DumpErrorKind> {
-        self.offset += buffer.len() as u64;
-        file.read_exact(buffer).map_err(|error| {
-            if error.kind() == io::ErrorKind::UnexpectedEof {
-                notices(Notice::RecordingEof);
-                return DumpErrorKind::RecordingEof;
+/// Why reading ended before the message did, after its notice.
+fn ended(error: io::Error, failed: fn(i32) -> Notice, notices: &mut dyn FnMut(Notice)) -> DumpErrorKind {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        notices(Notice::RecordingEof);
+        return DumpErrorKind::RecordingEof;
+    }
+    notices(failed(errno_of(&error)));
+    DumpErrorKind::Receive(error)
+}
+
+/// A file in pieces, each of which lies in one buffer.
+struct Pieces {
+    file: File,
+    buffer: Vec<u8>,
+    /// The bytes that were read and not passed on.
+    unread: Range<usize>,
+}
+
+impl Pieces {
+    fn new(file: File) -> Self {
+        Self { file, buffer: vec![0; PIECE], unread: 0..0 }
+    }
+
+    /// The next `count` bytes, which are no more than a message may have.
+    #[inline]
+    fn next(&mut self, count: usize) -> io::Result<&[u8]> {
+        if self.unread.len() < count {
+            self.read(count)?;
+        }
+        let start = self.unread.start;
+        self.unread.start += count;
+        Ok(self.buffer.get(start..start + count).unwrap_or_default())
+    }
+
+    /// Reads until `count` bytes are there.
+    #[cold]
+    fn read(&mut self, count: usize) -> io::Result<()> {
+        self.buffer.copy_within(self.unread.clone(), 0);
+        self.unread = 0..self.unread.len();
+        while self.unread.len() < count {
+            match self.file.read(self.buffer.get_mut(self.unread.end..).unwrap_or_default()) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => self.unread.end += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
-            notices(failed(errno_of(&error)));
-            DumpErrorKind::Receive(error)
-        })
+        }
+        Ok(())
     }
 }
 
