@@ -91,26 +91,29 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
 
 /// Builds our `ss` as it is shipped; returns its path.
 pub(crate) fn build() -> Result<PathBuf, Why> {
-    build_shipped(PROGRAMS[0])
+    build_shipped().map(|[ss, _]| ss)
 }
 
 /// Builds `sockdiag` as it is shipped.
 pub(crate) fn build_sockdiag() -> Result<PathBuf, Why> {
-    build_shipped(PROGRAMS[1])
+    build_shipped().map(|[_, sockdiag]| sockdiag)
 }
 
-/// Builds a program as it is shipped, in a target directory of its own, without paths of the
-/// build machine.
-pub(crate) fn build_shipped(program: (&str, &str)) -> Result<PathBuf, Why> {
-    shipped(program, None)
+/// Builds both programs as they are shipped, in a target directory of their own, without paths
+/// of the build machine.
+///
+/// They are built by one call of cargo: two calls would compile again what they share, since
+/// each program asks for other features of it, and would link one after the other.
+pub(crate) fn build_shipped() -> Result<[PathBuf; 2], Why> {
+    shipped(None)
 }
 
-/// The same, statically linked with musl, whose name look-ups only read files.
-pub(crate) fn build_alone(program: (&str, &str)) -> Result<PathBuf, Why> {
-    shipped(program, Some("x86_64-unknown-linux-musl"))
+/// The same programs, statically linked with musl, whose name look-ups only read files.
+pub(crate) fn build_alone() -> Result<[PathBuf; 2], Why> {
+    shipped(Some("x86_64-unknown-linux-musl"))
 }
 
-fn shipped((package, program): (&str, &str), triple: Option<&str>) -> Result<PathBuf, Why> {
+fn shipped(triple: Option<&str>) -> Result<[PathBuf; 2], Why> {
     let target = target()?.join("shipped");
     let without = |path: &Path, name| format!("--remap-path-prefix={}={name}", path.display());
     // The last matching flag wins: the target directory may be inside the workspace.
@@ -122,14 +125,17 @@ fn shipped((package, program): (&str, &str), triple: Option<&str>) -> Result<Pat
     // A separator that no path contains.
     let flags = flags.join("\u{1f}");
     let status = cargo()
-        .args(["build", "--quiet", "--release", "--package", package, "--bin", program, "--target-dir"])
+        .args(["build", "--quiet", "--release"])
+        .args(PROGRAMS.iter().flat_map(|(package, program)| ["--package", package, "--bin", program]))
+        .arg("--target-dir")
         .arg(&target)
         .args(triple.map(|triple| ["--target", triple]).into_iter().flatten())
         .env("CARGO_ENCODED_RUSTFLAGS", flags)
         .status()
         .map_err(|error| Why::new(format!("running cargo build: {error}")))?;
     if status.success() {
-        Ok(target.join(triple.unwrap_or_default()).join("release").join(program))
+        let directory = target.join(triple.unwrap_or_default()).join("release");
+        Ok(PROGRAMS.map(|(_, program)| directory.join(program)))
     } else {
         Err(Why::new("cargo build failed"))
     }

@@ -51,8 +51,8 @@ const LIST: &str = "share/doc/sockdiag/installed";
 pub(crate) fn run(words: &[String]) -> Result<(), Why> {
     let place = place(words, std::env::var_os("DESTDIR").map(PathBuf::from))?;
     // Panic messages contain file names, which must not be those of the build machine.
-    let [ours, sockdiag] = PROGRAMS.map(build_shipped);
-    for path in install(&place, &ours?, &sockdiag?, &of_third_parties()?)? {
+    let [ours, sockdiag] = build_shipped()?;
+    for path in install(&place, &ours, &sockdiag, &of_third_parties()?)? {
         println!("{}", path.display());
     }
     Ok(())

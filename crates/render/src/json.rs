@@ -22,10 +22,11 @@ mod value;
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::rc::Rc;
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use sockdiag::Sink;
-use sockdiag::fields::{self, Catalog, Choice, Field, Groups, Kind, Value};
+use sockdiag::fields::{self, Catalog, Choice, Field, Groups, Kind, Needs, Value};
 use sockdiag::model::{MessageKind, Row};
 
 use crate::Out;
@@ -114,7 +115,7 @@ pub struct Json<'w> {
     out: Out<'w>,
     buffer: Vec<u8>,
     form: Form,
-    content: Content,
+    content: Rc<Content>,
     rows: u64,
     /// The members that begin each object in JSON lines.
     lead: Vec<u8>,
@@ -123,18 +124,26 @@ pub struct Json<'w> {
 }
 
 impl<'w> Json<'w> {
-    /// Begins a document of the fields in `catalog`, with these groups.
+    /// Begins a document of the fields in `catalog`, with these groups.  Fields with any of the
+    /// needs in `unmet` are left out: no row has them.
     ///
     /// # Errors
     /// When writing to the output fails.
     pub fn new(
         catalog: &Catalog,
         groups: Groups,
+        unmet: Needs,
         form: Form,
         opening: &Opening<'_>,
         out: Out<'w>,
     ) -> io::Result<Self> {
-        let plan = |message_kind| (message_kind, subjects(&catalog.values(message_kind, groups)));
+        let plan = |message_kind| {
+            let mut parts = catalog.values(message_kind, groups);
+            for part in &mut parts {
+                part.fields.retain(|field| !field.needs.intersects(unmet));
+            }
+            (message_kind, subjects(&parts))
+        };
         let plans = catalog.descriptions().iter().map(|description| plan(description.message_kind)).collect();
         Self::begin(Content::Shown(plans), "sockets", form, opening, out)
     }
@@ -222,7 +231,7 @@ impl<'w> Json<'w> {
             out,
             buffer: Vec::with_capacity(2 * BUFFER),
             form,
-            content,
+            content: Rc::new(content),
             rows: 0,
             lead: Vec::new(),
             item: 0,
@@ -269,7 +278,10 @@ impl<'w> Json<'w> {
     fn separate(&mut self) {
         self.item = self.buffer.len();
         if self.form != Form::Lines {
-            self.buffer.extend_from_slice(if self.rows == 0 { b"\n" } else { b",\n" });
+            if self.rows > 0 {
+                self.buffer.push(b',');
+            }
+            self.buffer.push(b'\n');
             if self.form == Form::Pretty {
                 self.buffer.extend_from_slice(b"    ");
             }
@@ -376,18 +388,16 @@ impl Sink for Json<'_> {
 
     fn row(&mut self, row: &Row<'_>) -> io::Result<ControlFlow<()>> {
         let message_kind = row.socket.message_kind();
-        // Moved out while the row is written, so that `self` can be borrowed.
-        let content = std::mem::replace(&mut self.content, Content::Shown(Vec::new()));
-        let result = match &content {
+        // Shared while the row is written, so that `self` can be borrowed.
+        let content = Rc::clone(&self.content);
+        match &*content {
             // The catalog describes every kind of message that has rows.
             Content::Shown(plans) => plans
                 .iter()
                 .find(|(of, _)| *of == message_kind)
                 .map_or(Ok(()), |(_, subjects)| self.object(&Object { row, subjects, room: &Room::new() })),
             Content::Chosen(chosen) => self.item(&chosen::Object { row, chosen, room: &Room::new() }),
-        };
-        self.content = content;
-        result?;
+        }?;
         if self.buffer.len() >= BUFFER {
             self.write_out()?;
         }

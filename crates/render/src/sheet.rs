@@ -216,6 +216,11 @@ impl<'w> Sheet<'w> {
             escape::put_defused(&mut defused, cell);
             cell = &defused;
         }
+        // Two columns or more: a record of one cell without a character is quoted.
+        if self.right.len() > 1 && cell.iter().copied().all(is_never_quoted) {
+            self.buffer.extend_from_slice(cell);
+            return;
+        }
         // `field` is called again until its whole output, with quotes, has been copied.
         let mut room = [0; 256];
         loop {
@@ -241,6 +246,11 @@ impl<'w> Sheet<'w> {
         let (_, written) = piece(&mut self.csv, &mut room);
         self.buffer.extend_from_slice(room.get(..written).unwrap_or_default());
     }
+}
+
+/// Whether a byte of a CSV cell never causes quotes, such as those of numbers and addresses.
+fn is_never_quoted(byte: u8) -> bool {
+    matches!(byte, b'-'..=b':' | b'A'..=b'Z' | b'_' | b'a'..=b'z')
 }
 
 /// Appends a cell of an aligned line, padded to its column's width; the last column has

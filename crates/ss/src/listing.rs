@@ -47,6 +47,8 @@ pub(crate) struct Plan {
     form: Form,
     chosen: Chosen,
     needs: Needs,
+    /// Names that the options leave out.
+    unmet: Needs,
     /// The tables whose sockets are listed.
     tables: TableSet,
 }
@@ -117,7 +119,14 @@ impl Plan {
         } else {
             (Chosen::Shown, catalog.needs(shown.union(FieldGroups::COLUMNS)))
         };
-        Ok(Self { form: form.clone(), chosen, needs, tables })
+        let mut unmet = Needs::NONE;
+        if args.numeric {
+            unmet = unmet.union(Needs::SERVICES);
+        }
+        if !args.resolve {
+            unmet = unmet.union(Needs::HOSTS);
+        }
+        Ok(Self { form: form.clone(), chosen, needs, unmet, tables })
     }
 
     /// What the listing needs from the kernel and from enrichment.
@@ -197,7 +206,14 @@ impl Plan {
             return Ok(match self.chosen {
                 Chosen::Shown => {
                     let groups = opening.look.style.groups;
-                    Listing::Json(Box::new(Json::new(catalog, groups, form, &before, Box::new(Stdout))?))
+                    Listing::Json(Box::new(Json::new(
+                        catalog,
+                        groups,
+                        self.unmet,
+                        form,
+                        &before,
+                        Box::new(Stdout),
+                    )?))
                 }
                 Chosen::Columns(choices) => {
                     Listing::Json(Box::new(Json::chosen(choices, form, &before, Box::new(Stdout))?))

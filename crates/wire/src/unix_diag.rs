@@ -170,6 +170,11 @@ impl<'a> UnixDiagMsg<'a> {
         })
     }
 
+    /// The socket type alone; `None` if the fixed part is incomplete.
+    pub fn kind_of(payload: &[u8]) -> Option<u8> {
+        MsgView::new(payload.get(..MSG_LEN)?).kind()
+    }
+
     /// The name as sent; `None` if the socket is not bound.
     pub fn name(&self) -> Option<&'a [u8]> {
         self.values.get(UNIX_DIAG_NAME)
@@ -234,7 +239,9 @@ mod tests {
     fn fixed_part_is_all_or_nothing() {
         let bytes: Vec<u8> = (0..40).collect();
         for len in 0..bytes.len() {
-            assert_eq!(UnixDiagMsg::new(&bytes[..len]).is_some(), len >= MSG_LEN, "len {len}");
+            let msg = UnixDiagMsg::new(&bytes[..len]);
+            assert_eq!(msg.is_some(), len >= MSG_LEN, "len {len}");
+            assert_eq!(UnixDiagMsg::kind_of(&bytes[..len]), msg.map(|msg| msg.kind), "len {len}");
         }
         let msg = UnixDiagMsg::new(&bytes).unwrap();
         assert_eq!((msg.kind, msg.state), (1, 2));

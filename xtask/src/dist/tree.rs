@@ -9,7 +9,7 @@ use sockdiag_testkit::Why;
 
 use super::{checks, failed, make_directory};
 use crate::bench::{build_alone, build_shipped};
-use crate::install::{PROGRAMS, install};
+use crate::install::install;
 
 /// Files below a directory.
 #[derive(Clone, Debug)]
@@ -22,8 +22,7 @@ pub(super) struct Tree {
 impl Tree {
     /// The dynamically linked programs and their accompanying files.
     pub(super) fn shared(root: &Path, third_parties: &str) -> Result<Self, Why> {
-        let [ours, sockdiag] = PROGRAMS.map(build_shipped);
-        let (ours, sockdiag) = (ours?, sockdiag?);
+        let [ours, sockdiag] = build_shipped()?;
         checks::shared(&ours)?;
         checks::shared(&sockdiag)?;
         install(root, &ours, &sockdiag, third_parties)?;
@@ -32,13 +31,13 @@ impl Tree {
 
     /// The statically linked programs, with the same accompanying files.
     pub(super) fn alone(root: &Path, shared: &Self) -> Result<Self, Why> {
-        let [ours, sockdiag] = PROGRAMS.map(build_alone);
+        let [ours, sockdiag] = build_alone()?;
         for name in &shared.files {
             let to = root.join(name);
             make_directory(to.parent().unwrap_or(root))?;
             fs::copy(shared.root.join(name), &to).map_err(failed(&to))?;
         }
-        for (built, name) in [(ours?, "bin/ss"), (sockdiag?, "bin/sockdiag")] {
+        for (built, name) in [(ours, "bin/ss"), (sockdiag, "bin/sockdiag")] {
             checks::alone(&built)?;
             let to = root.join(name);
             fs::copy(built, &to).map_err(failed(&to))?;

@@ -45,7 +45,7 @@ pub(super) fn dump(
         let mut body = Vec::new();
         UnixDiagReq { states: query.states.bits(), show: show(query.needs) }.encode(&mut body);
         let wanted =
-            |bytes: &[u8]| UnixDiagMsg::new(bytes).is_some_and(|msg| is_listed(query, msg.kind.into()));
+            |bytes: &[u8]| UnixDiagMsg::kind_of(bytes).is_some_and(|kind| is_listed(query, kind.into()));
         match one_dump::dump(query, access, &body, wanted, visit, notices) {
             Err(error) if error.may_fall_back() => {}
             result => return result,
