@@ -54,7 +54,7 @@ struct Line {
     measured: u64,
 }
 
-// None is above that of b321352, the first.
+// No count is above the one that commit b321352 set first.
 const LINES: &[Line] = &[
     Line { words: "-tan", input: Input::Tcp, measured: 2069 },
     Line { words: "-tane", input: Input::Tcp, measured: 3209 },

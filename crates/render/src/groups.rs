@@ -276,7 +276,7 @@ impl<'w> Groups<'w> {
 }
 
 /// Serializes the cells of a row as a JSON object, each converted back to its value and `null`
-/// if absent.  The line has no newline.
+/// if absent.  Strings hold no character that could control a terminal.  The line has no newline.
 pub fn object(keys: &[String], choices: &[Choice], cells: &[Option<Cow<'_, [u8]>>]) -> Vec<u8> {
     let mut line = Vec::new();
     // Writing to memory does not fail.

@@ -216,7 +216,8 @@ impl<'w> Sheet<'w> {
             escape::put_defused(&mut defused, cell);
             cell = &defused;
         }
-        // Two columns or more: a record of one cell without a character is quoted.
+        // csv-core quotes an empty cell that is alone in its record, so this is for two columns or
+        // more.
         if self.right.len() > 1 && cell.iter().copied().all(is_never_quoted) {
             self.buffer.extend_from_slice(cell);
             return;

@@ -151,6 +151,13 @@ mod tests {
         assert_eq!(left.by_ref().count(), 1);
         assert_eq!(left.remnant(), 12);
         assert_eq!(unread(&bytes), 12);
+        // The shorter loop ends where the other does, whatever a length says.
+        for length in 0..=40 {
+            bytes[0] = length;
+            let mut all = attrs(&bytes);
+            all.by_ref().for_each(drop);
+            assert_eq!(unread(&bytes), all.remnant(), "{length}");
+        }
     }
     #[test]
     fn a_type_in_network_order_is_not_the_plain_one() {

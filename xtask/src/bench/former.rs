@@ -12,6 +12,7 @@ use std::process::Command;
 use sockdiag_testkit::Why;
 
 use super::{cargo, printed, target};
+use crate::install::PROGRAMS;
 
 /// A built program and its commit.
 #[derive(Debug)]
@@ -42,8 +43,14 @@ pub(crate) fn tree(commit: &str, folder: &str) -> Result<(String, PathBuf), Why>
 pub(super) fn build(commit: &str) -> Result<Former, Why> {
     let (commit, tree) = tree(commit, "against")?;
     let built = tree.with_file_name("target");
+    // Both programs, as ours are built; early commits have one.
+    let has = |(package, _): &&(&str, &str)| {
+        tree.join("crates").join(package.trim_start_matches("sockdiag-")).is_dir()
+    };
+    let programs = PROGRAMS.iter().filter(has);
     let status = cargo()
-        .args(["build", "--quiet", "--locked", "--release", "--package", "sockdiag-ss", "--bin", "ss"])
+        .args(["build", "--quiet", "--locked", "--release"])
+        .args(programs.flat_map(|(package, program)| ["--package", package, "--bin", program]))
         .arg("--manifest-path")
         .arg(tree.join("Cargo.toml"))
         .arg("--target-dir")

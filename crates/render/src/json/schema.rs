@@ -29,7 +29,8 @@ pub fn text(catalog: &Catalog) -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// Key, type and meaning of the members of a header.  A count is a number that is not negative.
+/// Key, type and meaning of the members of a header.  A count is a number that is not negative,
+/// `strings` is a list of them.
 const HEADER: [(&str, &str, &str); 8] = [
     ("program", "string", "Name and version of the program."),
     ("host", "string", "Name of the machine."),

@@ -1,5 +1,5 @@
-//! A map of few entries, whose keys nobody can choose to be many: directories, owners of files,
-//! protocols.
+//! A map of few entries, whose keys nobody can choose to be many: directories that are named
+//! here, protocols of netlink.
 //!
 //! It is a list in the order of insertion and searched from its start.  A hash table takes 2 KB
 //! of code for each type of key.
@@ -27,11 +27,6 @@ impl<K: Copy + PartialEq, V> Few<K, V> {
             None => self.0.push((key, value)),
         }
     }
-
-    /// All entries, in the order in which their keys came.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (K, &V)> {
-        self.0.iter().map(|(key, value)| (*key, value))
-    }
 }
 
 #[cfg(test)]
@@ -45,6 +40,5 @@ mod tests {
             few.insert(key, value);
         }
         assert_eq!((few.get(7), few.get(0), few.get(1)), (Some(&"c"), Some(&"b"), None));
-        assert_eq!(few.iter().collect::<Vec<_>>(), [(7, &"c"), (0, &"b")]);
     }
 }

@@ -4,9 +4,9 @@
 //! rounded up to a multiple of four.  The first `NLMSG_DONE` ends it, so the IPv6 half of a
 //! recording is not shown; any other type but an error is taken for a socket.
 //!
-//! A recording may come from anyone.  One message is held at a time, in a buffer of fixed
-//! size, and a length that does not fit it is an error; the reference overruns its buffer
-//! and crashes.
+//! A recording may come from anyone.  It is read in pieces of fixed size, and a message that
+//! is longer than the kernel's may be is an error; the reference overruns its buffer and
+//! crashes.
 //!
 //! Source: ss's behaviour; netlink(7).
 
@@ -52,7 +52,7 @@ pub(super) fn replay(
     })
 }
 
-/// Counts the records in `rows`.
+/// Passes every record on, and counts them in `rows`.
 fn run(
     query: &Query,
     file: &mut Pieces,
@@ -113,7 +113,7 @@ fn ended(error: io::Error, failed: fn(i32) -> Notice, notices: &mut dyn FnMut(No
     DumpErrorKind::Receive(error)
 }
 
-/// A file in pieces, each of which lies in one buffer.
+/// Reads a file through one buffer.
 struct Pieces {
     file: File,
     buffer: Vec<u8>,

@@ -18,7 +18,7 @@ use std::ffi::OsStr;
 use std::mem;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustix::io::Errno;
 
@@ -74,14 +74,22 @@ pub(super) struct State {
     is_tree: bool,
     /// Root's directories, by their paths below the root.
     stores: Few<&'static str, Option<Arc<Dir>>>,
-    homes: Few<u32, Option<Arc<Dir>>>,
     /// The text of the file of users.
     users: Option<Vec<u8>>,
-    /// Names of Podman's containers, root's and those of users, by id.
-    podman: Few<Option<u32>, HashMap<String, String>>,
-    /// How many bytes of each user's files, and of root's, were read.
-    spent: Few<Option<u32>, u64>,
+    /// Root, who is `None`, and users.
+    owners: HashMap<Option<u32>, Owner>,
     refusals: Refusals,
+}
+
+/// What is known of an owner of files.
+#[derive(Debug, Default)]
+struct Owner {
+    /// The home of a user, once it was asked for; `None` in it if it cannot be opened.
+    home: OnceLock<Option<Arc<Dir>>>,
+    /// Names of Podman's containers by id, once they were asked for.
+    podman: Option<HashMap<String, String>>,
+    /// How many bytes of the owner's files were read.
+    spent: u64,
 }
 
 /// The facts about a container from these files.
@@ -101,10 +109,8 @@ impl State {
             root,
             is_tree,
             stores: Few::default(),
-            homes: Few::default(),
             users: None,
-            podman: Few::default(),
-            spent: Few::default(),
+            owners: HashMap::new(),
             refusals: Refusals::default(),
         }
     }
@@ -202,11 +208,11 @@ impl State {
     }
 
     fn podman_name(&mut self, user: Option<u32>, id: &str) -> Option<String> {
-        if self.podman.get(user).is_none() {
+        if self.owners.get(&user).is_none_or(|owner| owner.podman.is_none()) {
             let names = self.podman_names(user);
-            self.podman.insert(user, names);
+            self.owners.entry(user).or_default().podman = Some(names);
         }
-        let name = self.podman.get(user)?.get(id)?.clone();
+        let name = self.owners.get(&user)?.podman.as_ref()?.get(id)?.clone();
         self.short(name)
     }
 
@@ -294,11 +300,12 @@ impl State {
 
     /// The home of a user, according to the machine's own file of users.
     fn home_of(&mut self, uid: u32) -> Option<Arc<Dir>> {
-        if self.homes.get(uid).is_none() {
-            let home = self.open_home(uid);
-            self.homes.insert(uid, home);
+        if let Some(home) = self.owners.get(&Some(uid)).and_then(|owner| owner.home.get()) {
+            return home.clone();
         }
-        self.homes.get(uid)?.clone()
+        let home = self.open_home(uid);
+        self.owners.entry(Some(uid)).or_default().home = OnceLock::from(home.clone());
+        home
     }
 
     fn open_home(&mut self, uid: u32) -> Option<Arc<Dir>> {
@@ -337,8 +344,7 @@ impl State {
         let read = self.affords(user).and_then(|()| dir.read(path, is_owner, limit));
         let taken = read.and_then(|bytes| {
             let Some(bytes) = bytes else { return Ok(false) };
-            let spent = self.spent_by(user) + bytes.len() as u64;
-            self.spent.insert(user, spent);
+            self.owners.entry(user).or_default().spent += bytes.len() as u64;
             take(&bytes).map(|()| true).map_err(|_| Refusal::NotJson)
         });
         taken.unwrap_or_else(|why| {
@@ -347,16 +353,12 @@ impl State {
         })
     }
 
-    /// How many bytes of this owner's files were read.
-    fn spent_by(&self, user: Option<u32>) -> u64 {
-        self.spent.get(user).copied().unwrap_or_default()
-    }
-
     /// Whether more files of this owner may be read.
     fn affords(&self, user: Option<u32>) -> Result<(), Refusal> {
-        let spent = self.spent_by(user);
-        let by_users =
-            || self.spent.iter().filter(|(user, _)| user.is_some()).map(|(_, spent)| spent).sum::<u64>();
+        let spent = self.owners.get(&user).map_or(0, |owner| owner.spent);
+        let by_users = || {
+            self.owners.iter().filter(|(user, _)| user.is_some()).map(|(_, owner)| owner.spent).sum::<u64>()
+        };
         let limit = if user.is_some() { USER_BUDGET } else { ROOT_BUDGET };
         if spent >= limit {
             return Err(Refusal::Budget { limit });
