@@ -447,7 +447,18 @@ impl Sink for Groups<'_> {
 
 #[cfg(test)]
 mod tests {
+    use sockdiag::fields::Catalog;
+    use sockdiag::model::TableSet;
+
     use super::*;
+
+    #[test]
+    fn cells_cannot_control_a_terminal() {
+        let choices = Choice::list(&Catalog::standard(), "unix.name", TableSet::ALL).expect("a field");
+        let cell = Some(Cow::Borrowed("a\u{9b}2J\u{202e}é".as_bytes()));
+        let line = String::from_utf8(object(&["name".to_owned()], &choices, &[cell])).expect("JSON");
+        assert_eq!(line, "{\"name\":\"a\\u009b2J\\u202eé\"}");
+    }
 
     #[test]
     fn names_of_groups_are_bounded_and_stay_apart() {
