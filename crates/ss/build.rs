@@ -14,6 +14,8 @@
 //! keep them too, so a small program is linked first to see what this linker can do.  With
 //! `cargo test --release`, the unit tests of the program lack the tables as well: the first one
 //! that fails ends the run.
+//!
+//! Both programs are linked like this: the build script of `crates/cli` is a link to this file.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
