@@ -126,7 +126,7 @@ fn shipped(triple: Option<&str>) -> Result<[PathBuf; 2], Why> {
     let flags = flags.join("\u{1f}");
     let status = cargo()
         .args(["build", "--quiet", "--release"])
-        .args(PROGRAMS.iter().flat_map(|(package, program)| ["--package", package, "--bin", program]))
+        .args(selected(&PROGRAMS))
         .arg("--target-dir")
         .arg(&target)
         .args(triple.map(|triple| ["--target", triple]).into_iter().flatten())
@@ -139,6 +139,11 @@ fn shipped(triple: Option<&str>) -> Result<[PathBuf; 2], Why> {
     } else {
         Err(Why::new("cargo build failed"))
     }
+}
+
+/// The arguments of cargo for these programs, each with its package.
+fn selected<'p>(programs: &'p [(&'p str, &'p str)]) -> impl Iterator<Item = &'p str> {
+    programs.iter().flat_map(|(package, program)| ["--package", package, "--bin", program])
 }
 
 /// Builds this program in release mode: in a debug build, the bare dump would be slower and

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use sockdiag_testkit::Why;
 
-use crate::bench::{build, build_sockdiag};
+use crate::bench::build_shipped;
 use report::Tally;
 use scenes::Scene;
 use stage::Stage;
@@ -221,11 +221,8 @@ impl Plan {
         if is_brief {
             runs = 1;
         }
-        let doctor = match program {
-            _ if is_dry => None,
-            Some(program) => Some(program),
-            None => Some(build_sockdiag()?),
-        };
-        Ok(Self { runs, only, is_brief, jobs: jobs.max(1), write, doctor, show, ss: build()? })
+        let [ss, sockdiag] = build_shipped()?;
+        let doctor = if is_dry { None } else { Some(program.unwrap_or(sockdiag)) };
+        Ok(Self { runs, only, is_brief, jobs: jobs.max(1), write, doctor, show, ss })
     }
 }

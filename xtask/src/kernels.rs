@@ -163,8 +163,9 @@ impl Tools {
         fs::create_dir_all(&scratch).map_err(|error| failed(&scratch, &error))?;
         let rig = folder.join("rig.py");
         let mut tools = Self { rig, scratch, files: Vec::new(), plan: Plan::default() };
-        tools.add(&bench::build()?, "/opt/ours/ss");
-        tools.add(&bench::build_sockdiag()?, "/opt/ours/sockdiag");
+        let [ss, sockdiag] = bench::build_shipped()?;
+        tools.add(&ss, "/opt/ours/ss");
+        tools.add(&sockdiag, "/opt/ours/sockdiag");
         tools.add(&bins::program("sockdiag-beside")?, "/bin/sockdiag-beside");
         tools.add(&bins::program(brief::PROGRAM)?, "/bin/sockdiag-brief");
         tools.add(&folder.join("gen/zoo-net.sh"), "/root/zoo-net.sh");

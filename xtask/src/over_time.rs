@@ -24,7 +24,7 @@ use sockdiag_testkit::measure::{self, Cost};
 use sockdiag_testkit::netns::Namespace;
 
 use crate::active;
-use crate::bench::{build, build_sockdiag, load};
+use crate::bench::{build_shipped, load};
 
 pub(crate) const WORDS: &str = "[--runs R] [--sockets N] [--seconds S] [--races N]";
 
@@ -102,7 +102,8 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
             _ => return Err(Why::new(format!("{} is not a valid argument; usage: {WORDS}", pair.join(" ")))),
         }
     }
-    let tools = Tools { ss: build()?, sockdiag: build_sockdiag()? };
+    let [ss, sockdiag] = build_shipped()?;
+    let tools = Tools { ss, sockdiag };
     println!("Load averages {}.\n", load());
     println!("| Figure | measured | limit | |");
     println!("| --- | ---: | ---: | --- |");

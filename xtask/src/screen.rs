@@ -19,7 +19,7 @@ use sockdiag_testkit::holders::Holder;
 use sockdiag_testkit::measure;
 use sockdiag_testkit::netns::Namespace;
 
-use crate::bench::{build, build_sockdiag};
+use crate::bench::build_shipped;
 use crate::over_time::{DUMP, Figure, median};
 use crate::tmux::Tmux;
 
@@ -56,7 +56,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Why> {
             _ => return Err(Why::new(format!("{} is not a valid argument; usage: {WORDS}", pair.join(" ")))),
         }
     }
-    let (ss, sockdiag) = (build()?, build_sockdiag()?);
+    let [ss, sockdiag] = build_shipped()?;
     let namespace = Namespace::new()?;
     let busy = connections(&namespace)?;
     let holder = Holder::start(&namespace, sockets / 2, 0)?;

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use sockdiag_testkit::Why;
 
-use super::{cargo, printed, target};
+use super::{cargo, printed, selected, target};
 use crate::install::PROGRAMS;
 
 /// A built program and its commit.
@@ -44,13 +44,10 @@ pub(super) fn build(commit: &str) -> Result<Former, Why> {
     let (commit, tree) = tree(commit, "against")?;
     let built = tree.with_file_name("target");
     // Both programs, as ours are built; early commits have one.
-    let has = |(package, _): &&(&str, &str)| {
-        tree.join("crates").join(package.trim_start_matches("sockdiag-")).is_dir()
-    };
-    let programs = PROGRAMS.iter().filter(has);
+    let programs = if tree.join("crates/cli").is_dir() { &PROGRAMS[..] } else { &PROGRAMS[..1] };
     let status = cargo()
         .args(["build", "--quiet", "--locked", "--release"])
-        .args(programs.flat_map(|(package, program)| ["--package", package, "--bin", program]))
+        .args(selected(programs))
         .arg("--manifest-path")
         .arg(tree.join("Cargo.toml"))
         .arg("--target-dir")
