@@ -64,7 +64,7 @@ pub fn schema(catalog: &Catalog) -> Value {
     let header = object(simple(&HEADER), &["program", "host", "kernel", "time", "time_unix_ms", "argv"]);
     let counts = counts(&Summary::default()).map(|(key, doc, _)| (key, "integer", doc));
     let counted =
-        object(vec![("netns", reference("netns")), ("summary", reference("summary"))], &["summary"]);
+        object(map(vec![("netns", reference("netns")), ("summary", reference("summary"))]), &["summary"]);
     // Full names contain a dot, which distinguishes them from the nested keys of a socket.
     let name = r"[a-z0-9_]+(\.[a-z0-9_]+)+(/[0-9]+(:[0-9]+)?)?";
     let chosen = flat(
@@ -100,7 +100,7 @@ pub fn schema(catalog: &Catalog) -> Value {
             described(of_type("strings"), "Tables that could not be read, or not completely, and why."),
         ),
     ];
-    let mut root = object(members, &["schema_version", "header", "notes", "failures"]);
+    let mut root = object(map(members), &["schema_version", "header", "notes", "failures"]);
     insert(&mut root, "$schema", "https://json-schema.org/draft/2020-12/schema");
     insert(&mut root, "title", TITLE);
     insert(&mut root, "description", DESCRIPTION);
@@ -116,14 +116,12 @@ fn socket(catalog: &Catalog) -> Value {
     for field in catalog.fields().filter(|field| seen.insert(field.name)) {
         let (subject, key) = field.name.split_once('.').unwrap_or(("socket", field.name));
         let required: &[&str] = if subject == "socket" { &REQUIRED } else { &[] };
-        let nested = subjects.entry(subject).or_insert_with(|| object(Vec::new(), required));
+        let nested = subjects.entry(subject).or_insert_with(|| object(Map::new(), required));
         if let Some(properties) = nested.get_mut("properties").and_then(Value::as_object_mut) {
             put(properties, key, field.kind, of_field(field), field.doc);
         }
     }
-    let mut schema = object(Vec::new(), &["socket"]);
-    insert(&mut schema, "properties", subjects);
-    schema
+    object(subjects, &["socket"])
 }
 
 /// Adds a property, and the property of its raw bytes if it may need one.
@@ -243,18 +241,21 @@ fn record(members: &[Member]) -> Value {
         }
         put(&mut properties, member.name, member.kind, schema, member.doc);
     }
+    of_members(properties)
+}
+
+/// An object with these members and no others.
+fn of_members(members: impl Into<Value>) -> Value {
     let mut schema = typed("object");
-    insert(&mut schema, "properties", properties);
+    insert(&mut schema, "properties", members);
     insert(&mut schema, "additionalProperties", false);
     schema
 }
 
-/// An object with these members and no others.
-fn object(members: Vec<(&str, Value)>, required: &[&str]) -> Value {
-    let mut schema = typed("object");
-    insert(&mut schema, "properties", map(members));
+/// The same, with those of its members that are always there.
+fn object(members: impl Into<Value>, required: &[&str]) -> Value {
+    let mut schema = of_members(members);
     insert(&mut schema, "required", texts(required));
-    insert(&mut schema, "additionalProperties", false);
     schema
 }
 
@@ -266,8 +267,8 @@ fn flat(pattern: &str, doc: &str) -> Value {
 }
 
 /// Members, each of a type by its name and with its meaning.
-fn simple<'m>(members: &[(&'m str, &str, &str)]) -> Vec<(&'m str, Value)> {
-    members.iter().map(|(key, of, doc)| (*key, described(of_type(of), doc))).collect()
+fn simple(members: &[(&str, &str, &str)]) -> Value {
+    map(members.iter().map(|(key, of, doc)| (*key, described(of_type(of), doc))).collect())
 }
 
 fn of_type(name: &str) -> Value {
@@ -303,8 +304,6 @@ fn texts(texts: &[&str]) -> Value {
 }
 
 fn described(mut schema: Value, doc: &str) -> Value {
-    if let Some(map) = schema.as_object_mut() {
-        map.insert("description".into(), doc.into());
-    }
+    insert(&mut schema, "description", doc);
     schema
 }

@@ -11,7 +11,6 @@
 //! (`net-pf-16-proto-4-type-FAMILY[-PROTOCOL]`), modules.alias and its like as
 //! depmod(8) writes them, proc_config(5), proc_sys_kernel(5).
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -207,11 +206,9 @@ impl System {
 
     /// The configuration of the running kernel.
     fn config(&self) -> Option<String> {
-        if let Ok(file) = regular_at(&self.path("proc/config.gz"), OFlags::empty())
-            && let Some(packed) = bytes(file)
-            && let Some(text) = unpack(&packed)
-        {
-            return Some(String::from_utf8_lossy(&text).into_owned());
+        let packed = bytes(&self.path("proc/config.gz"));
+        if let Some(config) = packed.and_then(|packed| unpack(&packed)) {
+            return Some(text(&config));
         }
         let release = self.release()?;
         let beside = [format!("boot/config-{release}"), format!("lib/modules/{release}/config")];
@@ -288,13 +285,17 @@ fn installed(directory: &Path, module: &str, alias: &str) -> Installed {
 
 /// The text of a file; `None` if it cannot be read.
 fn read(path: &Path) -> Option<String> {
-    let bytes = bytes(regular_at(path, OFlags::empty()).ok()?)?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    bytes(path).map(|bytes| text(&bytes))
 }
 
-fn bytes(from: File) -> Option<Vec<u8>> {
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The bytes of a file; `None` if it cannot be read.
+fn bytes(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    from.take(LONGEST_FILE).read_to_end(&mut bytes).ok()?;
+    regular_at(path, OFlags::empty()).ok()?.take(LONGEST_FILE).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
@@ -312,10 +313,10 @@ fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let length = usize::try_from(length).ok()?;
-    let mut text = vec![0; length];
+    let mut content = vec![0; length];
     let whole = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-    let (status, _, written) = decompress(&mut DecompressorOxide::new(), deflated, &mut text, 0, whole);
-    (status == TINFLStatus::Done && written == length).then_some(text)
+    let (status, _, written) = decompress(&mut DecompressorOxide::new(), deflated, &mut content, 0, whole);
+    (status == TINFLStatus::Done && written == length).then_some(content)
 }
 
 #[cfg(test)]

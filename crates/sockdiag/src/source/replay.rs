@@ -28,7 +28,7 @@ use crate::notice::Notice;
 use crate::sys::errno_of;
 
 /// How much is read at once: more than a message may have.
-const PIECE: usize = 2 * LONGEST_MESSAGE;
+const ROOM: usize = 2 * LONGEST_MESSAGE;
 
 /// Passes every record of a recording to `visit`.
 pub(super) fn replay(
@@ -39,7 +39,7 @@ pub(super) fn replay(
 ) -> Result<(), DumpError> {
     let mut rows = 0;
     let result = match File::open(path) {
-        Ok(file) => run(query, &mut Pieces::new(file), &mut rows, visit, notices),
+        Ok(file) => run(query, &mut FileBuffer::new(file), &mut rows, visit, notices),
         Err(error) => {
             notices(Notice::RecordingOpen { errno: errno_of(&error) });
             Err(DumpErrorKind::File { path: path.into(), error })
@@ -55,7 +55,7 @@ pub(super) fn replay(
 /// Passes every record on, and counts them in `rows`.
 fn run(
     query: &Query,
-    file: &mut Pieces,
+    file: &mut FileBuffer,
     rows: &mut u64,
     visit: &mut dyn Visit,
     notices: &mut dyn FnMut(Notice),
@@ -114,16 +114,16 @@ fn ended(error: io::Error, failed: fn(i32) -> Notice, notices: &mut dyn FnMut(No
 }
 
 /// Reads a file through one buffer.
-struct Pieces {
+struct FileBuffer {
     file: File,
     buffer: Vec<u8>,
     /// The bytes that were read and not passed on.
     unread: Range<usize>,
 }
 
-impl Pieces {
+impl FileBuffer {
     fn new(file: File) -> Self {
-        Self { file, buffer: vec![0; PIECE], unread: 0..0 }
+        Self { file, buffer: vec![0; ROOM], unread: 0..0 }
     }
 
     /// The next `count` bytes, which are no more than a message may have.

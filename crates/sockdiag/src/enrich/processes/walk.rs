@@ -281,7 +281,7 @@ pub(super) fn keep_new(found: &mut Vec<Found>, had: &[Found]) {
     if !found.is_empty() {
         let mut had: Vec<u32> = had.iter().map(|one| one.inode).collect();
         had.sort_unstable();
-        found.retain(|one| had.binary_search(&one.inode).is_err());
+        found.retain(|one| !Wanted::These(&had).has(one.inode));
     }
 }
 

@@ -304,8 +304,7 @@ impl State {
             return home.clone();
         }
         let home = self.open_home(uid);
-        self.owners.entry(Some(uid)).or_default().home = OnceLock::from(home.clone());
-        home
+        self.owners.entry(Some(uid)).or_default().home.get_or_init(|| home).clone()
     }
 
     fn open_home(&mut self, uid: u32) -> Option<Arc<Dir>> {
