@@ -4,7 +4,7 @@
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use crate::fields::{self, Catalog, Field, Identity, Value};
-use crate::model::{Addr, Endpoint, MessageKind, Row, Socket, State, Table, states};
+use crate::model::{Addr, Endpoint, MessageKind, Row, Socket, State, Table, TableSet, states};
 
 impl Row<'_> {
     /// The value of a field, by its name (`tcp.rtt_us`; docs/fields.md lists all with unit and
@@ -157,7 +157,7 @@ impl Holding {
 fn field(message_kind: MessageKind, name: &str) -> Option<&'static Field> {
     let catalog = Catalog::shared();
     catalog.of_kind(message_kind, name).or_else(|| {
-        let named = catalog.named(name).ok()?;
+        let named = catalog.find_of(name, TableSet::EVERY)?;
         // A full name that belongs to another kind of message is not searched again.
         let is_short = named.member.is_none() && named.field.name != name;
         is_short.then(|| catalog.of_kind(message_kind, named.field.name))?

@@ -166,7 +166,28 @@ impl Catalog {
     /// # Errors
     /// When the name matches no field, or several that these tables report.
     pub fn named_of(&self, typed: &str, tables: TableSet) -> Result<Named, NameError> {
+        self.resolved(typed, tables).map_err(|fields| {
+            let name = typed.to_owned();
+            if fields.is_empty() {
+                NameError::Unknown { name, alike: self.alike(typed) }
+            } else {
+                let fields = fields.iter().map(|field| field.name).collect();
+                NameError::Ambiguous { name, fields }
+            }
+        })
+    }
+
+    /// The same for a word that need not be a name: similar names are not looked for.
+    pub(crate) fn find_of(&self, typed: &str, tables: TableSet) -> Option<Named> {
+        self.resolved(typed, tables).ok()
+    }
+
+    /// Resolves a name; an error has the fields that match, if there are several.
+    fn resolved(&self, typed: &str, tables: TableSet) -> Result<Named, Vec<&'static Field>> {
         let name = full_name(typed);
+        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')) {
+            return Err(Vec::new());
+        }
         if let Some(field) = self.field(name) {
             return Ok(Named { field, member: None, without_unit: false });
         }
@@ -194,8 +215,7 @@ impl Catalog {
                 return Ok(Named { field, member: None, without_unit });
             }
             if !found.is_empty() {
-                let fields = found.iter().map(|field| field.name).collect();
-                return Err(NameError::Ambiguous { name: typed.to_owned(), fields });
+                return Err(found);
             }
         }
         let with_member =
@@ -212,13 +232,7 @@ impl Catalog {
                 let member = field.kind.members().iter().position(|member| member.name == name);
                 Ok(Named { field, member, without_unit: false })
             }
-            None if lists.is_empty() => {
-                Err(NameError::Unknown { name: typed.to_owned(), alike: self.alike(typed) })
-            }
-            None => {
-                let fields = lists.iter().map(|field| field.name).collect();
-                Err(NameError::Ambiguous { name: typed.to_owned(), fields })
-            }
+            None => Err(lists),
         }
     }
 
@@ -294,8 +308,13 @@ impl Catalog {
             let (of, end) = field.name.split_once('.').unwrap_or(("", field.name));
             let bare = UNITS.iter().find_map(|unit| end.strip_suffix(unit)).unwrap_or(end);
             let other = usize::from(!subject.is_empty() && subject != of);
-            let far = distance(last, end).min(distance(last, bare)).saturating_add(other);
-            if far <= (last.len() / 3).min(3) && !near.iter().any(|(_, name)| *name == field.name) {
+            let most = (last.len() / 3).min(3);
+            // It takes at least as many changes as one text is longer than the other.
+            let far = |known: &str| {
+                if known.len().abs_diff(last.len()) > most { usize::MAX } else { distance(last, known) }
+            };
+            let far = far(end).min(far(bare)).saturating_add(other);
+            if far <= most && !near.iter().any(|(_, name)| *name == field.name) {
                 near.push((far, field.name));
             }
         }

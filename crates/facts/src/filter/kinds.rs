@@ -16,7 +16,7 @@ use super::field_test::{FieldTest, Wanted, counts};
 use super::pattern::{self, Case};
 use super::typed::{Element, Typed};
 use crate::cnum;
-use crate::fields::{Choice, Groups, Int, Kind, NameError, Named, Operand, Spelling, Unit};
+use crate::fields::{Choice, Groups, Int, Kind, Named, Operand, Spelling, Unit};
 use crate::model::TableSet;
 use crate::model::words::{FALSE_TRUE, Word, by_spelling};
 
@@ -189,7 +189,7 @@ impl Reader<'_, '_> {
             Some(_) => format!("{}.{number}", subject.named.field.name),
             None => number.to_owned(),
         };
-        let number = catalog.named(&number).ok();
+        let number = catalog.find_of(&number, TableSet::EVERY);
         let (mut users, mut names, mut raw) = (Vec::new(), Vec::new(), Vec::new());
         for element in &typed.elements {
             if element.pattern.is_some() || element.fold || number.is_none() {
@@ -232,7 +232,7 @@ impl Reader<'_, '_> {
         if subject.is_ordered() {
             return Err(subject.wrong(&typed.raw, Mismatch::Order));
         }
-        let named = self.ctx.catalog.named(addr).ok();
+        let named = self.ctx.catalog.find_of(addr, TableSet::EVERY);
         let (mut wanted, mut raw) = (Vec::new(), Vec::new());
         for element in &typed.elements {
             let found = match element.pattern {
@@ -390,10 +390,7 @@ impl Reader<'_, '_> {
             return None;
         }
         let name = std::str::from_utf8(&element.text).ok()?;
-        let other = match self.ctx.catalog.named_of(name, self.ctx.tables) {
-            Ok(named) => named,
-            Err(NameError::Ambiguous { .. } | NameError::Unknown { .. }) => return None,
-        };
+        let other = self.ctx.catalog.find_of(name, self.ctx.tables)?;
         let is_number = |kind: Kind| {
             matches!(
                 kind,

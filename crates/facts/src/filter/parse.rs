@@ -237,7 +237,7 @@ impl Parser<'_> {
         let named = match self.ctx.catalog.operand(name.as_bytes()) {
             // A keyword of the reference's grammar.
             Some(_) => None,
-            None => self.ctx.catalog.named_of(&name, self.ctx.tables).ok(),
+            None => self.ctx.catalog.find_of(&name, self.ctx.tables),
         };
         self.tokens.pass(len);
         let is_there = named.is_some() && self.tokens.more();

@@ -73,6 +73,20 @@ fn a_reference_that_differs_from_itself_makes_a_wrong_test() {
 }
 
 #[test]
+fn the_reference_runs_again_only_where_ours_differs() {
+    let file = std::env::temp_dir().join(format!("sockdiag-{}-runs", std::process::id()));
+    let body = format!("echo >>{}; echo a", file.display());
+    let runs = |ours: &str, name: &str| {
+        let report = compared(&body, ours, name);
+        let runs = std::fs::read(&file).unwrap().len();
+        std::fs::remove_file(&file).unwrap();
+        (runs, report.agreed, report.differed.len())
+    };
+    assert_eq!(runs("echo a", "agrees"), (1, 1, 0));
+    assert_eq!(runs("echo b", "disagrees"), (2, 0, 1));
+}
+
+#[test]
 fn what_changes_once_is_compared_again() {
     let file = std::env::temp_dir().join(format!("sockdiag-{}-once", std::process::id()));
     let file = file.display();
