@@ -185,7 +185,8 @@ impl Catalog {
     /// Resolves a name; an error has the fields that match, if there are several.
     fn resolved(&self, typed: &str, tables: TableSet) -> Result<Named, Vec<&'static Field>> {
         let name = full_name(typed);
-        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')) {
+        // Most values of conditions, too, are tried as names.
+        if !could_be_name(name) {
             return Err(Vec::new());
         }
         if let Some(field) = self.field(name) {
@@ -323,6 +324,12 @@ impl Catalog {
     }
 }
 
+/// Whether names begin like this word and are made of such characters.
+fn could_be_name(word: &str) -> bool {
+    word.starts_with(|first: char| first.is_ascii_alphabetic() || first == '.')
+        && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+}
+
 /// The full name for an alias; other words unchanged.
 fn full_name(word: &str) -> &str {
     ALIASES.iter().find(|(alias, _)| *alias == word).map_or(word, |(_, name)| name)
@@ -448,6 +455,18 @@ mod tests {
         }
         let deep = "processes.".repeat(100_000) + "pid";
         assert!(catalog.named(&deep).is_err());
+    }
+
+    #[test]
+    fn every_name_could_be_one() {
+        for field in Catalog::extended().fields() {
+            let members = field.kind.members().iter().map(|member| member.name);
+            let ending = field.name.split_once('.').map(|(_, last)| last);
+            for name in field.token_words().chain(members).chain(ending).chain([field.name]) {
+                assert!(could_be_name(name), "{name}");
+            }
+        }
+        assert!(!could_be_name("42") && !could_be_name("::1") && !could_be_name("/x") && !could_be_name(""));
     }
 
     #[test]
