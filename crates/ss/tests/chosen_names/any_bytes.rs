@@ -96,7 +96,8 @@ fn has_python() -> bool {
 /// The values that Python reads from a listing.
 fn read_back(form: &str, wanted: &[&str], listing: &[u8]) -> Vec<String> {
     let mut child = Command::new("python3")
-        .arg(DECODE)
+        // Modules that the machine's owner added would only be searched.
+        .args(["-IS", DECODE])
         .arg(form)
         .args(wanted)
         .stdin(Stdio::piped())
