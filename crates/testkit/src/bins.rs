@@ -2,8 +2,8 @@
 //!
 //! Cargo tells only a package's own integration tests where its programs are, so they are
 //! built here on first use: into the target directory and with the profile of the running
-//! test, where an up-to-date program costs a tenth of a second.  On machines without cargo,
-//! `SOCKDIAG_TESTKIT_BINS` names a directory with the built programs.
+//! test, where an up-to-date program costs a tenth of a second.  On machines without cargo, and
+//! where they are built already, `SOCKDIAG_TESTKIT_BINS` names a directory with the programs.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
