@@ -1,9 +1,9 @@
 //! Runs the same command line through the reference and through ours.
 //!
 //! Both get argument 0 `ss` (messages about options begin with it), an environment of `PATH`
-//! and the case's variables, and the case's standard input or none.  If
-//! their outputs differ, the reference is run once more: if it differs from itself, the case is
-//! run again, and if it keeps differing the test is wrong, and ours is not judged by it.
+//! and the case's variables, and the case's standard input or none.  If their outputs differ, the
+//! reference runs once more.  If it differs from itself, the case is run again, and if it keeps
+//! differing the test is wrong, and ours is not judged by it.
 //!
 //! Output to a terminal goes through a pseudo-terminal that does not translate line ends.
 
