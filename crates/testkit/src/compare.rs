@@ -1,9 +1,9 @@
 //! Runs the same command line through the reference and through ours.
 //!
 //! Both get argument 0 `ss` (messages about options begin with it), an environment of `PATH`
-//! and the case's variables, and the case's standard input or none.  If their outputs differ, the
-//! reference runs once more.  If it differs from itself, the case is run again, and if it keeps
-//! differing the test is wrong, and ours is not judged by it.
+//! and the case's variables, and the case's standard input or none.  The reference runs first
+//! *and last*: if its two outputs differ, the case is run again, and if they keep differing
+//! the test is wrong, and ours is not judged by it.
 //!
 //! Output to a terminal goes through a pseudo-terminal that does not translate line ends.
 
@@ -243,8 +243,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs each case through the reference and ours, and where they differ through the reference
-/// again.
+/// Runs each case through the reference, ours and the reference again.
 ///
 /// An error means that nothing could be compared (no reference, no program), never that
 /// outputs differed.
@@ -302,13 +301,6 @@ impl Report {
             }
             return Ok(true);
         }
-        let mut differs = answers.iter().filter_map(|(case, answer)| {
-            Some(Finding { case: case.clone(), what: Difference::between(&before, answer)? })
-        });
-        let Some(finding) = differs.next() else {
-            self.agreed += 1;
-            return Ok(true);
-        };
         let after = run(reference(), case)?;
         if let Some(what) = Difference::between(&before, &after) {
             if last {
@@ -316,7 +308,13 @@ impl Report {
             }
             return Ok(last);
         }
-        self.differed.push(finding);
+        let mut differs = answers.iter().filter_map(|(case, answer)| {
+            Some(Finding { case: case.clone(), what: Difference::between(&before, answer)? })
+        });
+        match differs.next() {
+            Some(finding) => self.differed.push(finding),
+            None => self.agreed += 1,
+        }
         Ok(true)
     }
 }

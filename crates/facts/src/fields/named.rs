@@ -304,16 +304,16 @@ impl Catalog {
             return own;
         }
         let (subject, last) = typed.rsplit_once('.').unwrap_or(("", typed));
+        let most = (last.len() / 3).min(3);
+        // It takes at least as many changes as one text is longer than the other.
+        let far = |known: &str| {
+            if known.len().abs_diff(last.len()) > most { usize::MAX } else { distance(last, known) }
+        };
         let mut near: Vec<(usize, &'static str)> = Vec::new();
         for field in self.fields() {
             let (of, end) = field.name.split_once('.').unwrap_or(("", field.name));
             let bare = UNITS.iter().find_map(|unit| end.strip_suffix(unit)).unwrap_or(end);
             let other = usize::from(!subject.is_empty() && subject != of);
-            let most = (last.len() / 3).min(3);
-            // It takes at least as many changes as one text is longer than the other.
-            let far = |known: &str| {
-                if known.len().abs_diff(last.len()) > most { usize::MAX } else { distance(last, known) }
-            };
             let far = far(end).min(far(bare)).saturating_add(other);
             if far <= most && !near.iter().any(|(_, name)| *name == field.name) {
                 near.push((far, field.name));

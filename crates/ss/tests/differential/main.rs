@@ -2,8 +2,8 @@
 //! must be equal, byte for byte.
 //!
 //! Sockets are frozen (in a namespace whose sockets do not change, or in a recording); values
-//! that change with time are compared only in recordings.  Where ours differs, the reference runs
-//! again, and a case on which it differs from itself is a wrong test.  Deliberate differences
+//! that change with time are compared only in recordings.  The reference runs before and after
+//! ours, and a case on which it differs from itself is a wrong test.  Deliberate differences
 //! are rows of COMPAT.md, tested in `tests/compat.rs`.
 //!
 //! A group of cases is a test: `cargo test -p sockdiag-ss --test differential unix_live` runs
